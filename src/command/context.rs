@@ -1,0 +1,154 @@
+//! What a handler is given.
+
+use std::cell::Cell;
+
+use super::error::CommandError;
+use crate::storage::store::Store;
+use crate::storage::{Address, Engine, HashRead, KeyMeta, StorageResult, StringValue};
+use crate::types::rng::Rng;
+use crate::types::{Db, UnixMs};
+
+/// Settings that handlers obey, the same on every replica.
+#[derive(Clone, Debug)]
+pub struct Shared {
+    /// Number of databases.
+    pub databases: u16,
+    /// `proto-max-bulk-len`: longest string a command may build, in bytes.
+    pub bulk_max_bytes: i64,
+}
+
+/// What a read sees: a store that cannot be changed, a time, and counters.
+pub struct ReadContext<'a> {
+    /// The shard's store.
+    pub store: &'a Store,
+    /// The selected database.
+    pub db: Db,
+    /// The time that decides what has expired.
+    pub now: UnixMs,
+    /// Settings.
+    pub shared: &'a Shared,
+    /// Randomness of reads (RANDOMKEY, HRANDFIELD); it need not agree between replicas.
+    pub rng: Cell<Rng>,
+    /// Keys that were looked up and found.
+    pub hits: Cell<u64>,
+    /// Keys that were looked up and not found.
+    pub misses: Cell<u64>,
+    /// Whether look-ups leave a trace for OBJECT IDLETIME (`CLIENT NO-TOUCH` turns it off).
+    pub touch: bool,
+}
+
+impl<'a> ReadContext<'a> {
+    /// The address of `key` in the selected database.
+    pub fn at<'k>(&self, key: &'k [u8]) -> Address<'k> {
+        Address::new(self.db, key)
+    }
+
+    /// The engine that keeps the key.
+    pub fn engine(&self, at: Address<'_>) -> &'a dyn Engine {
+        self.store.engine(at.db, at.key)
+    }
+
+    fn count<T>(&self, at: Address<'_>, found: Option<T>) -> Option<T> {
+        let counter = if found.is_some() { &self.hits } else { &self.misses };
+        counter.set(counter.get() + 1);
+        if self.touch && found.is_some() {
+            self.engine(at).touch(at, self.now);
+        }
+        found
+    }
+
+    /// Looks up a string, counting a hit or a miss.
+    pub fn string(&self, key: &[u8]) -> StorageResult<Option<StringValue<'a>>> {
+        let at = self.at(key);
+        Ok(self.count(at, self.engine(at).string(at, self.now)?))
+    }
+
+    /// Looks up a hash, counting a hit or a miss.
+    pub fn hash(&self, key: &[u8]) -> StorageResult<Option<HashRead<'a>>> {
+        let at = self.at(key);
+        Ok(self.count(at, self.engine(at).hash(at, self.now)?))
+    }
+
+    /// Kind and expiry of a key; counts nothing.
+    pub fn meta(&self, key: &[u8]) -> StorageResult<Option<KeyMeta>> {
+        let at = self.at(key);
+        self.engine(at).meta(at, self.now)
+    }
+
+    /// Kind and expiry of a key, counting a hit or a miss.
+    pub fn lookup_meta(&self, key: &[u8]) -> StorageResult<Option<KeyMeta>> {
+        let at = self.at(key);
+        Ok(self.count(at, self.engine(at).meta(at, self.now)?))
+    }
+
+    /// Runs `body` with the generator of this context.
+    pub fn with_rng<T>(&self, body: impl FnOnce(&mut Rng) -> T) -> T {
+        let mut rng = self.rng.get();
+        let result = body(&mut rng);
+        self.rng.set(rng);
+        result
+    }
+}
+
+/// What a write sees: the store to change, the entry's time and generator, and no clock.
+pub struct WriteContext<'a> {
+    /// The shard's store.
+    pub store: &'a mut Store,
+    /// The selected database.
+    pub db: Db,
+    /// The log entry's time.
+    pub now: UnixMs,
+    /// Settings.
+    pub shared: &'a Shared,
+    /// Seeded from the log entry: the same on every replica.
+    pub rng: &'a mut Rng,
+    /// Number of changes made, for `rdb_changes_since_last_save` and later for notifications.
+    pub dirty: u64,
+    /// Keys that were looked up and found.
+    pub hits: u64,
+    /// Keys that were looked up and not found.
+    pub misses: u64,
+}
+
+impl WriteContext<'_> {
+    /// The address of `key` in the selected database.
+    pub fn at<'k>(&self, key: &'k [u8]) -> Address<'k> {
+        Address::new(self.db, key)
+    }
+
+    /// The engine that keeps the key.
+    pub fn engine(&self, at: Address<'_>) -> &dyn Engine {
+        self.store.engine(at.db, at.key)
+    }
+
+    /// The engine that keeps the key, to change it.
+    pub fn engine_mut(&mut self, at: Address<'_>) -> &mut dyn Engine {
+        self.store.engine_mut(at.db, at.key)
+    }
+
+    /// Kind and expiry of a key.
+    pub fn meta(&self, key: &[u8]) -> StorageResult<Option<KeyMeta>> {
+        let at = self.at(key);
+        self.engine(at).meta(at, self.now)
+    }
+
+    /// Looks up a string.
+    pub fn string(&self, key: &[u8]) -> StorageResult<Option<StringValue<'_>>> {
+        let at = self.at(key);
+        self.engine(at).string(at, self.now)
+    }
+
+    /// Looks up a hash.
+    pub fn hash(&self, key: &[u8]) -> StorageResult<Option<HashRead<'_>>> {
+        let at = self.at(key);
+        self.engine(at).hash(at, self.now)
+    }
+
+    /// Refuses a string that would be longer than a client may send.
+    pub fn check_string_length(&self, length: u64) -> Result<(), CommandError> {
+        if length > self.shared.bulk_max_bytes.unsigned_abs() {
+            return Err(CommandError::Static("ERR string exceeds maximum allowed size (proto-max-bulk-len)"));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,29 @@
+//! The table of all commands, and their handlers over the typed store.
+//!
+//! Each family of commands is one file with a `const COMMANDS: &[CommandSpec]`; [`table`] gathers
+//! them. Everything that needs to know a command reads the table: dispatch, arity checks, routing by
+//! key, `COMMAND INFO|DOCS|GETKEYS`, the generated reference.
+//!
+//! # Invariants
+//! - Handlers are synchronous and touch neither clock nor network nor ambient randomness.
+//! - A handler parses, then checks, then changes: a command that answers an error has changed
+//!   nothing.
+//! - Reads cannot change the store: [`ReadContext`] has no mutators.
+
+pub mod context;
+pub mod cursor;
+pub mod error;
+pub mod spec;
+pub mod table;
+
+mod hashes;
+mod keys;
+mod ranges;
+mod server;
+mod strings;
+
+pub use context::{ReadContext, Shared, WriteContext};
+pub use cursor::Cursor;
+pub use error::CommandError;
+pub use spec::{Access, Arg, ArgKind, Arity, CommandSpec, Flags, Group, Handler, KeySpec, ServerCommand, Subcommand};
+pub use table::{find, find_subcommand};

@@ -1,0 +1,278 @@
+//! How a command is declared.
+
+use super::context::{ReadContext, WriteContext};
+use super::error::CommandResult;
+use crate::resp::Reply;
+
+/// One command, declared once.
+#[derive(Debug)]
+pub struct CommandSpec {
+    /// Its name in upper case.
+    pub name: &'static str,
+    /// The Redis version that first had it, or kvorum's.
+    pub since: &'static str,
+    /// The family it is documented under.
+    pub group: Group,
+    /// How many arguments it takes, its name included.
+    pub arity: Arity,
+    /// What it does and may not do.
+    pub flags: Flags,
+    /// Where its keys are.
+    pub keys: &'static [KeySpec],
+    /// One sentence.
+    pub summary: &'static str,
+    /// Big-O, as Redis's documentation puts it.
+    pub complexity: &'static str,
+    /// Its arguments after the name, for `COMMAND DOCS`.
+    pub args: &'static [Arg],
+    /// Its subcommands, if it is a container such as `CONFIG`.
+    pub subcommands: &'static [Subcommand],
+    /// What runs it.
+    pub handler: Handler,
+}
+
+/// A subcommand of a container command; documented and checked like a command.
+#[derive(Debug)]
+pub struct Subcommand {
+    /// Its name in upper case, without the container's.
+    pub name: &'static str,
+    /// The Redis version that first had it.
+    pub since: &'static str,
+    /// How many arguments it takes, container and subcommand names included.
+    pub arity: Arity,
+    /// What it does and may not do.
+    pub flags: Flags,
+    /// Where its keys are.
+    pub keys: &'static [KeySpec],
+    /// One sentence.
+    pub summary: &'static str,
+    /// Big-O.
+    pub complexity: &'static str,
+    /// Its arguments after both names.
+    pub args: &'static [Arg],
+}
+
+/// Runs a write; `args[0]` is the command's name as the client wrote it.
+pub type WriteFn = fn(&mut WriteContext<'_>, &[&[u8]], &mut Reply<'_>) -> CommandResult;
+/// Runs a read; `args[0]` is the command's name as the client wrote it.
+pub type ReadFn = fn(&ReadContext<'_>, &[&[u8]], &mut Reply<'_>) -> CommandResult;
+
+/// What runs a command.
+#[derive(Clone, Copy, Debug)]
+pub enum Handler {
+    /// Reads the store; runs under the shard's read lock.
+    Read(ReadFn),
+    /// Changes the store; runs at apply, on every replica.
+    Write(WriteFn),
+    /// Concerns the session or the process; the server runs it.
+    Server(ServerCommand),
+}
+
+/// Commands the server layer runs, because they need the session, the settings or the process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each is the command of its name")]
+pub enum ServerCommand {
+    Auth, Bgsave, Bgrewriteaof, Client, Command, Config, Dbsize, Debug, Echo, Hello, Info, Keyspace, Lastsave, Latency,
+    Memory, Ping, Quit, Reset, Role, Save, Select, Shutdown, Slowlog, Time, Wait,
+}
+
+/// How many arguments a command takes, its name included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Arity(pub i16);
+
+impl Arity {
+    /// So many, no more and no less.
+    pub const fn exactly(count: i16) -> Self {
+        Self(count)
+    }
+
+    /// So many or more.
+    pub const fn at_least(count: i16) -> Self {
+        Self(-count)
+    }
+
+    /// Whether a request with `count` arguments, its name included, fits.
+    pub fn accepts(self, count: usize) -> bool {
+        let wanted = usize::from(self.0.unsigned_abs());
+        if self.0 >= 0 { count == wanted } else { count >= wanted }
+    }
+}
+
+/// A set of command flags.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Flags(u32);
+
+#[expect(missing_docs, reason = "Redis's own names for its command flags")]
+impl Flags {
+    pub const NONE: Self = Self(0);
+    pub const WRITE: Self = Self(1);
+    pub const READONLY: Self = Self(1 << 1);
+    pub const DENYOOM: Self = Self(1 << 2);
+    pub const ADMIN: Self = Self(1 << 3);
+    pub const PUBSUB: Self = Self(1 << 4);
+    pub const NOSCRIPT: Self = Self(1 << 5);
+    pub const BLOCKING: Self = Self(1 << 6);
+    pub const LOADING: Self = Self(1 << 7);
+    pub const STALE: Self = Self(1 << 8);
+    pub const SKIP_MONITOR: Self = Self(1 << 9);
+    pub const SKIP_SLOWLOG: Self = Self(1 << 10);
+    pub const FAST: Self = Self(1 << 11);
+    pub const NO_AUTH: Self = Self(1 << 12);
+    pub const MOVABLEKEYS: Self = Self(1 << 13);
+    pub const NO_MULTI: Self = Self(1 << 14);
+    pub const ALLOW_BUSY: Self = Self(1 << 15);
+    /// ACL category `@dangerous`.
+    pub const DANGEROUS: Self = Self(1 << 16);
+    /// ACL category `@keyspace`.
+    pub const KEYSPACE: Self = Self(1 << 17);
+    /// ACL category `@connection`.
+    pub const CONNECTION: Self = Self(1 << 18);
+
+    /// Both sets.
+    pub const fn or(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Whether all flags of `other` are in this set.
+    pub const fn has(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+}
+
+/// Families of commands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the families' own names")]
+pub enum Group {
+    Connection, Generic, Hash, Server, String,
+}
+
+impl Group {
+    /// The name that `COMMAND DOCS` gives.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Connection => "connection",
+            Self::Generic => "generic",
+            Self::Hash => "hash",
+            Self::Server => "server",
+            Self::String => "string",
+        }
+    }
+}
+
+/// What a command does with a key; Redis's key-spec flags.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// `RO ACCESS`
+    Read,
+    /// `RO` without reading the value (EXISTS, TTL, TYPE).
+    ReadMeta,
+    /// `RW ACCESS UPDATE`
+    ReadWrite,
+    /// `RW UPDATE` (does not return the value)
+    Update,
+    /// `OW UPDATE`
+    Overwrite,
+    /// `RW INSERT`
+    Insert,
+    /// `RM DELETE`
+    Delete,
+}
+
+/// Where keys are among a command's arguments; index 0 is the command's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeySpec {
+    /// Keys from `first` to `last` (negative counts from the end: -1 is the last argument),
+    /// every `step`-th argument.
+    Range {
+        /// Index of the first key.
+        first: i16,
+        /// Index of the last key, or negative from the end.
+        last: i16,
+        /// Distance between keys.
+        step: i16,
+        /// What is done with them.
+        access: Access,
+    },
+    /// A count at index `count_at`, and that many keys after it.
+    Counted {
+        /// Index of the count.
+        count_at: i16,
+        /// What is done with them.
+        access: Access,
+    },
+}
+
+impl KeySpec {
+    /// One key at `index`.
+    pub const fn one(index: i16, access: Access) -> Self {
+        Self::Range { first: index, last: index, step: 1, access }
+    }
+
+    /// All arguments from `first` on are keys.
+    pub const fn rest(first: i16, access: Access) -> Self {
+        Self::Range { first, last: -1, step: 1, access }
+    }
+}
+
+/// One argument of a command, for `COMMAND DOCS` and the completion hints of redis-cli.
+#[derive(Clone, Copy, Debug)]
+pub struct Arg {
+    /// Its name.
+    pub name: &'static str,
+    /// What it is.
+    pub kind: ArgKind,
+    /// The literal word before it or, for [`ArgKind::Token`], the word itself; empty for none.
+    pub token: &'static str,
+    /// May be left out.
+    pub optional: bool,
+    /// May stand several times.
+    pub multiple: bool,
+    /// Its token repeats with it.
+    pub multiple_token: bool,
+}
+
+/// Kinds of argument, as `COMMAND DOCS` names them.
+#[derive(Clone, Copy, Debug)]
+#[expect(missing_docs, reason = "Redis's own names")]
+pub enum ArgKind {
+    /// `key`, with the index of its key spec.
+    Key(u8),
+    String, Integer, Double, Pattern, UnixTime, Token,
+    OneOf(&'static [Arg]), Block(&'static [Arg]),
+}
+
+impl Arg {
+    const fn new(name: &'static str, kind: ArgKind) -> Self {
+        Self { name, kind, token: "", optional: false, multiple: false, multiple_token: false }
+    }
+    /// A key covered by the first key spec.
+    pub const fn key(name: &'static str) -> Self { Self::new(name, ArgKind::Key(0)) }
+    /// A key covered by key spec `index`.
+    pub const fn key_at(name: &'static str, index: u8) -> Self { Self::new(name, ArgKind::Key(index)) }
+    /// A string.
+    pub const fn string(name: &'static str) -> Self { Self::new(name, ArgKind::String) }
+    /// An integer.
+    pub const fn integer(name: &'static str) -> Self { Self::new(name, ArgKind::Integer) }
+    /// A floating-point number.
+    pub const fn double(name: &'static str) -> Self { Self::new(name, ArgKind::Double) }
+    /// A glob pattern.
+    pub const fn pattern(name: &'static str) -> Self { Self::new(name, ArgKind::Pattern) }
+    /// A Unix time.
+    pub const fn unix_time(name: &'static str) -> Self { Self::new(name, ArgKind::UnixTime) }
+    /// A literal word.
+    pub const fn word(name: &'static str, token: &'static str) -> Self {
+        let mut arg = Self::new(name, ArgKind::Token);
+        arg.token = token;
+        arg
+    }
+    /// One of several.
+    pub const fn one_of(name: &'static str, choices: &'static [Arg]) -> Self { Self::new(name, ArgKind::OneOf(choices)) }
+    /// Several in a row.
+    pub const fn block(name: &'static str, parts: &'static [Arg]) -> Self { Self::new(name, ArgKind::Block(parts)) }
+    /// The same argument, after a literal word.
+    pub const fn after(mut self, token: &'static str) -> Self { self.token = token; self }
+    /// The same argument, which may be left out.
+    pub const fn optional(mut self) -> Self { self.optional = true; self }
+    /// The same argument, which may stand several times.
+    pub const fn multiple(mut self) -> Self { self.multiple = true; self }
+}

@@ -1,0 +1,44 @@
+//! What can go wrong in the store.
+
+use std::io;
+
+/// Result of a storage operation.
+pub type StorageResult<T> = Result<T, StorageError>;
+
+/// An error of the store.
+///
+/// [`WrongType`](Self::WrongType) is deterministic: every replica has it at the same log entry, and
+/// the client is told. All others are this machine's own, and stop the shard.
+#[derive(Debug, thiserror::Error)]
+pub enum StorageError {
+    /// The key holds a value of another kind than the operation is for.
+    #[error("WRONGTYPE Operation against a key holding the wrong kind of value")]
+    WrongType,
+    /// RocksDB answered an error.
+    #[error("LSM engine: {0}")]
+    Lsm(#[from] rocksdb::Error),
+    /// LMDB answered an error.
+    #[error("B+ tree engine: {0}")]
+    BTree(#[from] heed::Error),
+    /// A file operation failed.
+    #[error("storage I/O: {0}")]
+    Io(#[from] io::Error),
+    /// Stored bytes do not have the form they should have.
+    #[error("corrupt {what}: {detail}")]
+    Corrupt {
+        /// Which structure is damaged.
+        what: &'static str,
+        /// What was found.
+        detail: String,
+    },
+}
+
+impl StorageError {
+    /// Whether every replica meets the same error at the same log entry.
+    pub fn is_deterministic(&self) -> bool {
+        match self {
+            Self::WrongType => true,
+            Self::Lsm(_) | Self::BTree(_) | Self::Io(_) | Self::Corrupt { .. } => false,
+        }
+    }
+}

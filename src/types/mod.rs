@@ -1,0 +1,12 @@
+//! Pure values and algorithms: newtypes, slots, numbers, globs.
+//!
+//! Nothing here does I/O, reads a clock, or knows of any other module.
+
+pub mod decimal;
+pub mod glob;
+pub mod ids;
+pub mod number;
+pub mod rng;
+pub mod slot;
+
+pub use ids::{Db, LogIndex, NodeId, ShardId, SLOT_COUNT, Slot, UnixMs};
