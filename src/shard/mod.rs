@@ -13,6 +13,7 @@
 //! - A run whose entry was lost on the way gets an error that says the outcome is unknown, not that
 //!   it failed.
 
+mod across;
 mod apply;
 pub mod batch;
 pub mod clock;
@@ -90,6 +91,7 @@ pub enum Refusal {
 /// A shard of this node.
 pub struct Shard {
     id: ShardId,
+    rules: Arc<KeyspaceRules>,
     store: RwLock<Store>,
     shared: RwLock<Arc<Shared>>,
     queue: Queue,
@@ -123,9 +125,11 @@ impl Shard {
     /// # Errors
     /// When files cannot be read or are damaged; the error names them.
     pub async fn open(options: ShardOptions) -> Result<Arc<Self>, ShardError> {
+        let rules = Arc::clone(&options.rules);
         let store = Store::open(&options.dir, options.rules, &options.encoding)?;
         let shard = Arc::new(Self {
             id: options.id,
+            rules,
             store: RwLock::new(store),
             shared: RwLock::new(Arc::new(options.shared)),
             queue: Queue::new(clock::entropy()),
@@ -163,6 +167,11 @@ impl Shard {
     /// The shard's number.
     pub fn id(&self) -> ShardId {
         self.id
+    }
+
+    /// Which engine keeps which key.
+    pub fn rules(&self) -> &Arc<KeyspaceRules> {
+        &self.rules
     }
 
     /// The raft group's view of itself.

@@ -1,7 +1,7 @@
 //! Drains the queue into log entries, one after the other, and proposes sweeps of expired keys.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,21 +10,20 @@ use super::queue::Proposal;
 use super::{Shard, clock};
 use crate::limits::{EXPIRE_SWEEP_MAX_KEYS, PROPOSALS_IN_FLIGHT_MAX};
 use crate::raft::ProposeError;
-use crate::types::UnixMs;
+use crate::types::{LogIndex, UnixMs};
 
 /// How often due keys, snapshots and background sweeps are looked after.
 const TICK: Duration = Duration::from_millis(50);
 
 /// Turns what connections submit into log entries until the shard stops.
 pub(super) async fn propose_forever(shard: Arc<Shard>) {
-    let in_flight = Arc::new(AtomicUsize::new(0));
     let mut sequence = 0u64;
     let mut last_now = UnixMs(0);
     loop {
         shard.queue.changed.notified().await;
         // Let the connections that are ready now add their commands to the same entry.
         tokio::task::yield_now().await;
-        while in_flight.load(Ordering::Acquire) < PROPOSALS_IN_FLIGHT_MAX {
+        while shard.queue.in_flight() < PROPOSALS_IN_FLIGHT_MAX {
             if shard.stopped.load(Ordering::Relaxed) {
                 return;
             }
@@ -32,8 +31,7 @@ pub(super) async fn propose_forever(shard: Arc<Shard>) {
             let now = shard.read_time(clock::now()).max(last_now);
             let Some(payload) = shard.queue.take(sequence, now, clock_seed(now, sequence)) else { break };
             last_now = now;
-            in_flight.fetch_add(1, Ordering::AcqRel);
-            propose(&shard, &in_flight, sequence, payload).await;
+            propose(&shard, sequence, payload).await;
         }
     }
 }
@@ -43,23 +41,19 @@ fn clock_seed(now: UnixMs, sequence: u64) -> u64 {
     now.0.unsigned_abs().rotate_left(32) ^ sequence.wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
-async fn propose(shard: &Arc<Shard>, in_flight: &Arc<AtomicUsize>, sequence: u64, payload: Vec<u8>) {
+async fn propose(shard: &Arc<Shard>, sequence: u64, payload: Vec<u8>) {
     let done = {
         let shard = Arc::clone(shard);
-        let in_flight = Arc::clone(in_flight);
-        move |result: Result<crate::types::LogIndex, ProposeError>| {
-            in_flight.fetch_sub(1, Ordering::AcqRel);
+        move |result: Result<LogIndex, ProposeError>| {
             if let Err(error) = result {
                 abandon(&shard, sequence, &error);
             }
-            if !shard.queue.is_empty() {
-                shard.queue.changed.notify_one();
-            }
+            shard.queue.entry_done();
         }
     };
     if let Err(error) = shard.group().propose(Bytes::from(payload), done).await {
-        in_flight.fetch_sub(1, Ordering::AcqRel);
         abandon(shard, sequence, &error);
+        shard.queue.entry_done();
     }
 }
 

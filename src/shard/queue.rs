@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -38,10 +40,29 @@ pub(crate) struct Queue {
     origin: u64,
     waiting: Mutex<VecDeque<Waiting>>,
     under_way: Mutex<VecDeque<Proposal>>,
+    /// Entries that were taken and are neither applied nor given up.
+    in_flight: AtomicUsize,
     /// Signalled when something was added or an entry is done.
     pub(crate) changed: Notify,
     /// Signalled when the queue has room again.
     pub(crate) room: Notify,
+    /// Held while the proposer must not take anything; see [`Queue::pause`].
+    paused: AtomicBool,
+    pause_turn: tokio::sync::Mutex<()>,
+    idle: Notify,
+}
+
+/// While this lives the proposer takes no entry and none is under way.
+pub(crate) struct Pause<'a> {
+    queue: &'a Queue,
+    _turn: tokio::sync::MutexGuard<'a, ()>,
+}
+
+impl Drop for Pause<'_> {
+    fn drop(&mut self) {
+        self.queue.paused.store(false, Ordering::Release);
+        self.queue.changed.notify_one();
+    }
 }
 
 /// The queue is full.
@@ -53,9 +74,31 @@ impl Queue {
             origin,
             waiting: Mutex::default(),
             under_way: Mutex::default(),
+            in_flight: AtomicUsize::new(0),
             changed: Notify::new(),
             room: Notify::new(),
+            paused: AtomicBool::new(false),
+            pause_turn: tokio::sync::Mutex::new(()),
+            idle: Notify::new(),
         }
+    }
+
+    /// Stops the proposer and waits until nothing is under way. What is put into the queue before
+    /// the pause ends goes *before* everything that waited already.
+    pub(crate) async fn pause(&self) -> Pause<'_> {
+        let turn = self.pause_turn.lock().await;
+        {
+            let _no_entry_is_taken_now = self.waiting.lock();
+            self.paused.store(true, Ordering::Release);
+        }
+        loop {
+            let idle = self.idle.notified();
+            if self.in_flight() == 0 {
+                break;
+            }
+            let _ = tokio::time::timeout(Duration::from_millis(5), idle).await;
+        }
+        Pause { queue: self, _turn: turn }
     }
 
     /// Copies a run into the entry being gathered and empties it.
@@ -87,7 +130,14 @@ impl Queue {
     pub(crate) fn submit_records(&self, encode: impl FnOnce(&mut Encoder<'_>), done: Box<dyn FnOnce(bool) + Send>) {
         {
             let mut waiting = self.waiting.lock();
-            let entry = tail(&mut waiting);
+            if self.paused.load(Ordering::Acquire) {
+                // Effects computed during a pause come first: they follow what is applied.
+                waiting.push_front(Waiting { log: vec![0; HEADER_BYTES], ..Waiting::default() });
+            }
+            let entry = match waiting.front_mut() {
+                Some(front) if !front.has_records => front,
+                _ => tail(&mut waiting),
+            };
             encode(&mut Encoder(&mut entry.log));
             entry.proposal.done.push(done);
             entry.has_records = true;
@@ -97,7 +147,16 @@ impl Queue {
 
     /// Closes the oldest gathered entry and notes it as under way; its payload is to be proposed.
     pub(crate) fn take(&self, sequence: u64, now: UnixMs, seed: u64) -> Option<Vec<u8>> {
-        let entry = self.waiting.lock().pop_front()?;
+        let entry = {
+            let mut waiting = self.waiting.lock();
+            if self.paused.load(Ordering::Acquire) {
+                return None;
+            }
+            let entry = waiting.pop_front()?;
+            // Counted before the lock is let go, so that a pause cannot miss it.
+            self.in_flight.fetch_add(1, Ordering::AcqRel);
+            entry
+        };
         self.room.notify_waiters();
         debug_assert!(entry.has_records, "entries are made when something is put into them");
         let Waiting { mut log, mut proposal, .. } = entry;
@@ -115,6 +174,21 @@ impl Queue {
     /// Bytes that wait to be proposed.
     pub(crate) fn waiting_bytes(&self) -> usize {
         self.waiting.lock().iter().map(|entry| entry.log.len()).sum()
+    }
+
+    /// Number of entries that were taken and are neither applied nor given up.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.in_flight.load(Ordering::Acquire)
+    }
+
+    /// An entry that was taken is applied or given up.
+    pub(crate) fn entry_done(&self) {
+        if self.in_flight.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.idle.notify_waiters();
+        }
+        if !self.is_empty() {
+            self.changed.notify_one();
+        }
     }
 
     /// The proposal of an entry that is being applied, if this process proposed it.
