@@ -269,6 +269,41 @@ fn replaying_a_log_gives_the_same_rows() {
     }
 }
 
+#[test]
+fn reads_run_side_by_side_and_beside_a_sync() {
+    for (name, open) in OPEN {
+        let dir = tempfile::tempdir().unwrap();
+        let mut engine = open(dir.path()).unwrap();
+        for round in 1..=5_u64 {
+            for n in 0..5_000 {
+                let (key, value) = (format!("key:{n}"), format!("value:{round}"));
+                engine.set_string(at(key.as_bytes()), value.as_bytes(), Expiry::At(UnixMs(5_000)), NOW).unwrap();
+            }
+            engine.commit(round).unwrap();
+            let job = engine.prepare_sync().unwrap().unwrap();
+            let engine = &engine;
+            std::thread::scope(|scope| {
+                scope.spawn(|| job().unwrap());
+                for _ in 0..4 {
+                    scope.spawn(|| {
+                        let mut seen = 0;
+                        let expected = format!("value:{round}").into_bytes();
+                        let mut visit = |key: &[u8], _| {
+                            let value = engine.string(at(key), NOW).unwrap().unwrap();
+                            assert_eq!(value.into_bytes(), expected, "{name}");
+                            assert_eq!(engine.next_expiry(), Some(UnixMs(5_000)));
+                            seen += 1;
+                            true
+                        };
+                        engine.scan(Db(0), ScanCursor::START, usize::MAX, NOW, &mut visit).unwrap();
+                        assert_eq!(seen, 5_000);
+                    });
+                }
+            });
+        }
+    }
+}
+
 /// Figures for the documentation: `cargo test --release throughput -- --ignored --nocapture`.
 #[test]
 #[ignore = "a measurement"]
