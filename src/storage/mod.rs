@@ -19,6 +19,7 @@ pub mod digest;
 pub mod error;
 pub mod hash;
 pub mod object;
+mod object_codec;
 pub mod rows;
 pub mod rules;
 pub mod settings;
