@@ -12,3 +12,57 @@ pub const BULK_MAX_BYTES_DEFAULT: i64 = 512 * 1024 * 1024;
 pub const UNAUTHENTICATED_MAX_ARGS: i64 = 10;
 /// Longest argument before authentication, in bytes (Redis: 16 KiB).
 pub const UNAUTHENTICATED_MAX_BULK_BYTES: i64 = 16 * 1024;
+
+/// Bytes of commands that may wait for the next log entry of a shard; connections wait above it.
+pub const PROPOSAL_QUEUE_MAX_BYTES: usize = 64 * 1024 * 1024;
+/// Log entries of one shard that may be on their way through raft at a time. A small number lets
+/// commands gather while an entry is under way, which is what makes the log cheap.
+pub const PROPOSALS_IN_FLIGHT_MAX: usize = 2;
+/// Bytes at which a log entry is closed although more commands wait.
+pub const ENTRY_TARGET_BYTES: usize = 1024 * 1024;
+/// Keys removed by one proposed sweep of expired keys.
+pub const EXPIRE_SWEEP_MAX_KEYS: u32 = 1000;
+/// Bytes a connection reads from its socket at a time.
+pub const READ_CHUNK_BYTES: usize = 16 * 1024;
+/// Capacity above which an idle connection's buffer is given back to the allocator instead of the pool.
+pub const POOLED_BUFFER_MAX_BYTES: usize = 64 * 1024;
+/// Idle buffers kept by each worker thread.
+pub const POOLED_BUFFERS_MAX: usize = 64;
+/// Commands of one connection that are executed before other tasks of the worker get a turn.
+pub const COMMANDS_PER_TURN_MAX: usize = 4096;
+/// Keys of a slot table that a snapshot serialises under one hold of the store's lock, unless a single value has more.
+pub const SNAPSHOT_BUFFER_BYTES: usize = 256 * 1024;
+
+/// Smallest size of a log segment that may be configured, in bytes.
+pub const LOG_SEGMENT_MIN_BYTES: u64 = 4 * 1024;
+/// Default size at which the shared raft log starts a new segment, in bytes.
+pub const LOG_SEGMENT_DEFAULT_BYTES: u64 = 64 * 1024 * 1024;
+/// Largest size of a log segment that may be configured, in bytes.
+pub const LOG_SEGMENT_MAX_BYTES: u64 = 1024 * 1024 * 1024;
+/// Bytes queued for the log's writer above which a group's appends wait.
+pub const LOG_QUEUE_MAX_BYTES: usize = 64 * 1024 * 1024;
+/// Capacity that the log's buffers keep between batches, in bytes.
+pub const LOG_BUFFER_KEEP_BYTES: usize = 4 * 1024 * 1024;
+/// Bytes of recent entries that a group keeps in memory; older ones are read back from segments.
+pub const LOG_CACHE_MAX_BYTES: usize = 16 * 1024 * 1024;
+/// Distance in a segment between two points of a group's index, in bytes.
+pub const LOG_INDEX_STRIDE_BYTES: u64 = 16 * 1024;
+/// Bytes that a look-up in a segment reads at a time.
+pub const LOG_READ_CHUNK_BYTES: usize = 64 * 1024;
+/// Unsynced bytes at which `appendfsync everysec` does not wait for the second to end.
+pub const LOG_UNSYNCED_MAX_BYTES: u64 = 32 * 1024 * 1024;
+/// Longest payload of one log entry, in bytes.
+pub const LOG_PAYLOAD_MAX_BYTES: usize = 2 * 1024 * 1024 * 1024 - 1;
+/// Entries that stay in the log behind a snapshot, so that a replica that is a little behind
+/// does not need the snapshot.
+pub const LOG_TAIL_KEPT_ENTRIES: u64 = 256;
+/// Proposals that wait for one group's raft core; more make their callers wait.
+pub const PROPOSAL_QUEUE_MAX: u64 = 16 * 1024;
+
+const _: () = {
+    assert!(ENTRY_TARGET_BYTES <= PROPOSAL_QUEUE_MAX_BYTES);
+    assert!(READ_CHUNK_BYTES <= POOLED_BUFFER_MAX_BYTES);
+    assert!(LOG_SEGMENT_MIN_BYTES < LOG_SEGMENT_DEFAULT_BYTES && LOG_SEGMENT_DEFAULT_BYTES <= LOG_SEGMENT_MAX_BYTES);
+    assert!(LOG_PAYLOAD_MAX_BYTES < u32::MAX as usize - 1024, "a record's length is a u32");
+    assert!(LOG_INDEX_STRIDE_BYTES as usize <= LOG_READ_CHUNK_BYTES);
+};
