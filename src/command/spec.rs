@@ -25,10 +25,43 @@ pub struct CommandSpec {
     pub complexity: &'static str,
     /// Its arguments after the name, for `COMMAND DOCS`.
     pub args: &'static [Arg],
+    /// Redis's hints to proxies and clients, such as `nondeterministic_output`.
+    pub tips: &'static [&'static str],
+    /// What to use in its place, if new programs should not use it.
+    pub deprecated: Option<Deprecation>,
     /// Its subcommands, if it is a container such as `CONFIG`.
     pub subcommands: &'static [Subcommand],
     /// What runs it.
     pub handler: Handler,
+}
+
+impl CommandSpec {
+    /// What most commands have in common. It is not a command: each entry of the table names at least its name,
+    /// arity, summary and handler.
+    pub const BASE: Self = Self {
+        name: "",
+        since: "",
+        group: Group::Generic,
+        arity: Arity(0),
+        flags: Flags::NONE,
+        keys: &[],
+        summary: "",
+        complexity: "",
+        args: &[],
+        tips: &[],
+        deprecated: None,
+        subcommands: &[],
+        handler: Handler::Server(ServerCommand::Command),
+    };
+}
+
+/// Since when a command is deprecated, and for what.
+#[derive(Clone, Copy, Debug)]
+pub struct Deprecation {
+    /// The Redis version that deprecated it.
+    pub since: &'static str,
+    /// What to use in its place.
+    pub replaced_by: &'static str,
 }
 
 /// A subcommand of a container command; documented and checked like a command.
@@ -50,6 +83,23 @@ pub struct Subcommand {
     pub complexity: &'static str,
     /// Its arguments after both names.
     pub args: &'static [Arg],
+    /// Redis's hints to proxies and clients.
+    pub tips: &'static [&'static str],
+}
+
+impl Subcommand {
+    /// What most subcommands have in common; see [`CommandSpec::BASE`].
+    pub const BASE: Self = Self {
+        name: "",
+        since: "",
+        arity: Arity(0),
+        flags: Flags::NONE,
+        keys: &[],
+        summary: "",
+        complexity: "",
+        args: &[],
+        tips: &[],
+    };
 }
 
 /// Runs a write; `args[0]` is the command's name as the client wrote it.
@@ -127,6 +177,8 @@ impl Flags {
     pub const KEYSPACE: Self = Self(1 << 17);
     /// ACL category `@connection`.
     pub const CONNECTION: Self = Self(1 << 18);
+    pub const NO_ASYNC_LOADING: Self = Self(1 << 19);
+    pub const NO_MANDATORY_KEYS: Self = Self(1 << 20);
 
     /// Both sets.
     pub const fn or(self, other: Self) -> Self {
@@ -164,7 +216,7 @@ impl Group {
 pub enum Access {
     /// `RO ACCESS`
     Read,
-    /// `RO` without reading the value (EXISTS, TTL, TYPE).
+    /// `RO` without reading the value (EXISTS, TYPE, STRLEN).
     ReadMeta,
     /// `RW ACCESS UPDATE`
     ReadWrite,
@@ -176,6 +228,15 @@ pub enum Access {
     Insert,
     /// `RM DELETE`
     Delete,
+    /// `RW ACCESS DELETE`
+    Take,
+    /// `RW DELETE`: removes a part of the value.
+    Remove,
+    /// `OW INSERT`
+    Create,
+    /// `RW ACCESS UPDATE VARIABLE_FLAGS`: the arguments decide between [`Self::ReadWrite`] and
+    /// [`Self::Overwrite`], as in SET with and without GET.
+    Variable,
 }
 
 /// Where keys are among a command's arguments; index 0 is the command's name.
@@ -219,6 +280,8 @@ impl KeySpec {
 pub struct Arg {
     /// Its name.
     pub name: &'static str,
+    /// How it is shown to people; empty for its name.
+    pub display: &'static str,
     /// What it is.
     pub kind: ArgKind,
     /// The literal word before it or, for [`ArgKind::Token`], the word itself; empty for none.
@@ -243,7 +306,7 @@ pub enum ArgKind {
 
 impl Arg {
     const fn new(name: &'static str, kind: ArgKind) -> Self {
-        Self { name, kind, token: "", optional: false, multiple: false, multiple_token: false }
+        Self { name, display: "", kind, token: "", optional: false, multiple: false, multiple_token: false }
     }
     /// A key covered by the first key spec.
     pub const fn key(name: &'static str) -> Self { Self::new(name, ArgKind::Key(0)) }
@@ -275,4 +338,8 @@ impl Arg {
     pub const fn optional(mut self) -> Self { self.optional = true; self }
     /// The same argument, which may stand several times.
     pub const fn multiple(mut self) -> Self { self.multiple = true; self }
+    /// The same argument, whose token is repeated with it.
+    pub const fn repeated_token(mut self) -> Self { self.multiple_token = true; self }
+    /// The same argument, shown to people by another name.
+    pub const fn shown_as(mut self, display: &'static str) -> Self { self.display = display; self }
 }
