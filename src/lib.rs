@@ -10,10 +10,13 @@
 //! | [`command`] | the table of all commands and their handlers |
 //! | [`raft`] | the shared write-ahead log and raft groups |
 //! | [`shard`] | a raft state machine made of commands and storage |
+//! | [`cluster`] | the metadata group |
 //! | [`server`] | listeners, sessions, dispatch, settings |
 //!
 //! `ARCHITECTURE.md` tells how a request passes through them.
 
+pub mod cluster;
+pub mod codec;
 pub mod command;
 pub mod limits;
 pub mod raft;

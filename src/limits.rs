@@ -12,3 +12,26 @@ pub const BULK_MAX_BYTES_DEFAULT: i64 = 512 * 1024 * 1024;
 pub const UNAUTHENTICATED_MAX_ARGS: i64 = 10;
 /// Longest argument before authentication, in bytes (Redis: 16 KiB).
 pub const UNAUTHENTICATED_MAX_BULK_BYTES: i64 = 16 * 1024;
+
+/// Bytes of commands that may wait for the next log entry of a shard; connections wait above it.
+pub const PROPOSAL_QUEUE_MAX_BYTES: usize = 64 * 1024 * 1024;
+/// Log entries of one shard that may be on their way through raft at a time. A small number lets
+/// commands gather while an entry is under way, which is what makes the log cheap.
+pub const PROPOSALS_IN_FLIGHT_MAX: usize = 2;
+/// Bytes at which a log entry is closed although more commands wait.
+pub const ENTRY_TARGET_BYTES: usize = 1024 * 1024;
+/// Keys removed by one proposed sweep of expired keys.
+pub const EXPIRE_SWEEP_MAX_KEYS: u32 = 1000;
+/// Bytes a connection reads from its socket at a time.
+pub const READ_CHUNK_BYTES: usize = 16 * 1024;
+/// Capacity above which an idle connection's buffer is given back to the allocator instead of the pool.
+pub const POOLED_BUFFER_MAX_BYTES: usize = 64 * 1024;
+/// Idle buffers kept by each worker thread.
+pub const POOLED_BUFFERS_MAX: usize = 64;
+/// Commands of one connection that are executed before other tasks of the worker get a turn.
+pub const COMMANDS_PER_TURN_MAX: usize = 4096;
+/// Keys of a slot table that a snapshot serialises under one hold of the store's lock, unless a single value has more.
+pub const SNAPSHOT_BUFFER_BYTES: usize = 256 * 1024;
+
+const _: () = assert!(ENTRY_TARGET_BYTES <= PROPOSAL_QUEUE_MAX_BYTES);
+const _: () = assert!(READ_CHUNK_BYTES <= POOLED_BUFFER_MAX_BYTES);

@@ -26,4 +26,4 @@ pub use context::{ReadContext, Shared, WriteContext};
 pub use cursor::Cursor;
 pub use error::CommandError;
 pub use spec::{Access, Arg, ArgKind, Arity, CommandSpec, Flags, Group, Handler, KeySpec, ServerCommand, Subcommand};
-pub use table::{find, find_subcommand};
+pub use table::{find, find_subcommand, keys_of};

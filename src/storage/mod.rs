@@ -18,6 +18,7 @@ pub mod address;
 pub mod digest;
 pub mod error;
 pub mod hash;
+mod null;
 pub mod object;
 pub mod rows;
 pub mod rules;

@@ -9,11 +9,11 @@ use crate::types::Db;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum EngineKind {
     /// In memory, fastest look-ups.
-    Hash,
+    Hash = 0,
     /// RocksDB: larger than memory, write-heavy.
-    Lsm,
+    Lsm = 1,
     /// LMDB: larger than memory, ordered by key.
-    BTree,
+    BTree = 2,
 }
 
 impl EngineKind {

@@ -15,5 +15,18 @@ impl Default for EncodingSettings {
     }
 }
 
+impl EncodingSettings {
+    /// Sets one by its name; answers whether it is one of these.
+    pub fn set(&mut self, name: &[u8], value: &[u8]) -> bool {
+        let Some(value) = std::str::from_utf8(value).ok().and_then(|value| value.parse().ok()) else { return false };
+        match name {
+            b"hash-max-listpack-entries" => self.hash_max_listpack_entries = value,
+            b"hash-max-listpack-value" => self.hash_max_listpack_value = value,
+            _ => return false,
+        }
+        true
+    }
+}
+
 /// Longest string, in bytes, that reports the `embstr` encoding. From Redis's object.c.
 pub const EMBSTR_MAX_BYTES: usize = 44;

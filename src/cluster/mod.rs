@@ -1,0 +1,7 @@
+//! The cluster layer: today one node, its metadata group and its one shard.
+//!
+//! The metadata group holds what all nodes must agree on. Everything that is agreed on goes through
+//! a raft group of its own, through the same code as the shards, so that a cluster of many nodes
+//! differs from one of a single node in the number of voters only.
+
+pub mod metadata;

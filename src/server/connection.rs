@@ -1,0 +1,454 @@
+//! One connection: bytes in, commands, bytes out.
+
+use std::cell::RefCell;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::Poll;
+
+use smallvec::SmallVec;
+use tokio::net::TcpStream;
+
+use super::Server;
+use super::clients::Client;
+use super::dispatch::{Batch, Outcome, drops_replies};
+use super::session::{ReplyMode, Session};
+use crate::limits::{COMMANDS_PER_TURN_MAX, POOLED_BUFFER_MAX_BYTES, POOLED_BUFFERS_MAX, READ_CHUNK_BYTES};
+use crate::resp::{ParseLimits, Parsed, Protocol, Reply, RequestParser};
+use crate::shard::{Refusal, Run, clock, wait_done};
+
+/// Why a connection ends.
+enum End {
+    /// The client closed it, or the socket failed.
+    Gone,
+    /// We close it.
+    Closed,
+}
+
+/// What the connection goes on with.
+enum Step {
+    /// All complete requests are taken care of.
+    Drained,
+    /// The run is to be submitted and waited for.
+    Submit,
+    /// The command that was put aside is to be dispatched again.
+    Again,
+    /// A command is under way.
+    Wait(super::dispatch::Pending),
+    /// Clients are paused.
+    Paused,
+    /// Other tasks should have a turn.
+    Yield,
+    /// The session is over once the replies are sent.
+    Close,
+}
+
+struct Connection {
+    server: Arc<Server>,
+    stream: TcpStream,
+    session: Session,
+    parser: RequestParser,
+    input: Vec<u8>,
+    output: Vec<u8>,
+    /// Bytes of `output` that were sent.
+    sent: usize,
+    run: Run,
+    /// A command that has to wait for the run, or for the end of a pause.
+    aside: Option<Vec<Vec<u8>>>,
+    /// When the output first went over the soft limit, in ms.
+    soft_limit_since: Option<i64>,
+}
+
+/// Serves a connection until it ends.
+pub async fn serve(server: Arc<Server>, stream: TcpStream, client: Arc<Client>) {
+    let authenticated = client.authenticated.load(Ordering::Relaxed);
+    let mut connection = Connection {
+        session: Session::new(Arc::clone(&client), authenticated),
+        stream,
+        parser: RequestParser::new(),
+        input: Vec::new(),
+        output: Vec::new(),
+        sent: 0,
+        run: Run::default(),
+        aside: None,
+        soft_limit_since: None,
+        server: Arc::clone(&server),
+    };
+    match connection.serve().await {
+        End::Gone => {}
+        End::Closed => connection.flush_before_close(),
+    }
+    recycle(std::mem::take(&mut connection.input));
+    recycle(std::mem::take(&mut connection.output));
+    server.clients.remove(client.id);
+}
+
+impl Connection {
+    async fn serve(&mut self) -> End {
+        loop {
+            match self.process() {
+                Step::Drained => {}
+                Step::Submit => {
+                    if self.finish_run().await.is_err() {
+                        return End::Closed;
+                    }
+                    continue;
+                }
+                Step::Again => continue,
+                Step::Wait(pending) => {
+                    let Some(reply) = self.interruptible(pending).await else { return End::Closed };
+                    if !drops_replies(&mut self.session) {
+                        self.output.extend_from_slice(&reply);
+                    }
+                    continue;
+                }
+                Step::Paused => {
+                    if self.flush().is_err() {
+                        return End::Gone;
+                    }
+                    self.server.wait_unpaused().await;
+                    if self.session.client.is_killed() {
+                        return End::Closed;
+                    }
+                    continue;
+                }
+                Step::Yield => {
+                    if let Err(end) = self.flush() {
+                        return end;
+                    }
+                    tokio::task::yield_now().await;
+                    continue;
+                }
+                Step::Close => return End::Closed,
+            }
+            if let Err(end) = self.flush() {
+                return end;
+            }
+            if let Err(end) = self.wait().await {
+                return end;
+            }
+        }
+    }
+
+    /// Takes care of complete requests in the input, as far as that goes without waiting.
+    fn process(&mut self) -> Step {
+        if self.session.client.is_killed() {
+            return Step::Close;
+        }
+        let now = clock::now();
+        let server = Arc::clone(&self.server);
+        let mut batch = Batch::new(&server, now);
+        self.session.client.active_ms.store(now.0, Ordering::Relaxed);
+        let step = self.process_batch(&mut batch);
+        batch.finish();
+        self.release_input();
+        step
+    }
+
+    fn process_batch(&mut self, batch: &mut Batch<'_>) -> Step {
+        if let Some(aside) = self.aside.take() {
+            let args: SmallVec<[&[u8]; 8]> = aside.iter().map(Vec::as_slice).collect();
+            let outcome = batch.dispatch(&mut self.session, &mut self.run, &args, &mut self.output);
+            drop(args);
+            match outcome {
+                Outcome::Done if self.session.closing => return Step::Close,
+                Outcome::Done => {}
+                Outcome::Submit => return Step::Submit,
+                Outcome::AfterRun => {
+                    self.aside = Some(aside);
+                    return Step::Submit;
+                }
+                Outcome::Paused => {
+                    self.aside = Some(aside);
+                    return Step::Paused;
+                }
+                Outcome::Wait(pending) => return Step::Wait(pending),
+            }
+        }
+        let limits = ParseLimits {
+            max_args: crate::limits::MULTIBULK_MAX_ARGS,
+            max_bulk_bytes: self.server.limits.bulk_max_bytes.load(Ordering::Relaxed),
+            authenticated: self.session.authenticated,
+        };
+        let mut budget = COMMANDS_PER_TURN_MAX;
+        loop {
+            match self.parser.parse(&self.input, &limits) {
+                Ok(Parsed::Request) => {}
+                Ok(Parsed::Incomplete) if self.run.is_empty() => return Step::Drained,
+                Ok(Parsed::Incomplete) => return Step::Submit,
+                Err(_) if !self.run.is_empty() => return Step::Submit,
+                Err(error) => {
+                    let text = format!("ERR Protocol error: {error}");
+                    tracing::debug!(client = %self.session.client.peer, error = %text, "closing the connection");
+                    self.server.stats.count_error(&text);
+                    Reply::new(&mut self.output, self.session.protocol).error(&text);
+                    return Step::Close;
+                }
+            }
+            let mut args: SmallVec<[&[u8]; 8]> = SmallVec::new();
+            self.parser.args_into(&self.input, &mut args);
+            let outcome = batch.dispatch(&mut self.session, &mut self.run, &args, &mut self.output);
+            self.server.stats.commands.fetch_add(1, Ordering::Relaxed);
+            match outcome {
+                Outcome::Done if self.session.closing => return Step::Close,
+                Outcome::Done if self.session.reply_mode != ReplyMode::On && !self.run.is_empty() => {
+                    return Step::Submit;
+                }
+                // Authentication changes what the parser lets through.
+                Outcome::Done if self.session.authenticated != limits.authenticated => return Step::Again,
+                Outcome::Done => {}
+                Outcome::Submit => return Step::Submit,
+                Outcome::AfterRun => {
+                    self.aside = Some(args.iter().map(|arg| arg.to_vec()).collect());
+                    return Step::Submit;
+                }
+                Outcome::Paused => {
+                    self.aside = Some(args.iter().map(|arg| arg.to_vec()).collect());
+                    return Step::Paused;
+                }
+                Outcome::Wait(pending) => return Step::Wait(pending),
+            }
+            budget -= 1;
+            if budget == 0 {
+                return if self.run.is_empty() { Step::Yield } else { Step::Submit };
+            }
+        }
+    }
+
+    /// Submits the run and waits for its replies.
+    async fn finish_run(&mut self) -> Result<(), End> {
+        // What is ready can go out while the run is under way.
+        if self.output.len() > self.sent {
+            self.flush()?;
+        }
+        loop {
+            let (mailbox, touch) = (&self.session.client.mailbox, self.session.touch());
+            match self.server.shard.submit(&mut self.run, mailbox, self.session.protocol, touch) {
+                Ok(()) => break,
+                Err(Refusal::Full) => self.server.shard.room().await,
+                Err(refusal) => {
+                    self.refuse_run(refusal);
+                    return Ok(());
+                }
+            }
+        }
+        let dropped = drops_replies(&mut self.session);
+        let mailbox = Arc::clone(&self.session.client.mailbox);
+        if dropped {
+            wait_done(&mailbox, &mut Vec::new()).await;
+        } else {
+            self.compact_output();
+            wait_done(&mailbox, &mut self.output).await;
+        }
+        Ok(())
+    }
+
+    fn refuse_run(&mut self, refusal: Refusal) {
+        let text = match refusal {
+            Refusal::DiskFull => {
+                "MISCONF the disk is full: the write was not executed; writes are accepted again when there is room"
+            }
+            Refusal::Stopped | Refusal::Full => "ERR the server is shutting down or the shard has stopped",
+        };
+        let count = self.run.len();
+        self.run = Run::default();
+        if !drops_replies(&mut self.session) {
+            for _ in 0..count {
+                self.server.stats.count_error(text);
+                Reply::new(&mut self.output, self.session.protocol).error(text);
+            }
+        }
+    }
+
+    /// Waits for a command, unless the client is killed or goes away meanwhile.
+    async fn interruptible(&mut self, mut pending: super::dispatch::Pending) -> Option<Vec<u8>> {
+        let _ = self.flush();
+        let client = Arc::clone(&self.session.client);
+        std::future::poll_fn(move |cx| {
+            if let Poll::Ready(reply) = pending.as_mut().poll(cx) {
+                return Poll::Ready(Some(reply));
+            }
+            while client.mailbox.poll_poked(cx).is_ready() {
+                if client.is_killed() {
+                    return Poll::Ready(None);
+                }
+            }
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// Waits until there is something to read, room to write, or somebody pokes us.
+    async fn wait(&mut self) -> Result<(), End> {
+        self.note_buffers();
+        let wants_write = self.output.len() > self.sent;
+        let (readable, writable) = {
+            let (stream, client) = (&self.stream, &self.session.client);
+            std::future::poll_fn(|cx| {
+                let poked = client.mailbox.poll_poked(cx).is_ready();
+                let readable = stream.poll_read_ready(cx).is_ready();
+                let writable = wants_write && stream.poll_write_ready(cx).is_ready();
+                if poked || readable || writable { Poll::Ready((readable, writable)) } else { Poll::Pending }
+            })
+            .await
+        };
+        if writable {
+            self.flush()?;
+        }
+        if readable {
+            self.fill()?;
+        }
+        Ok(())
+    }
+
+    /// Reads what has come.
+    fn fill(&mut self) -> Result<(), End> {
+        if self.input.capacity() == 0 {
+            self.input = fresh_buffer();
+        }
+        let consumed = self.parser.consumed();
+        if consumed > 0 {
+            self.input.drain(..consumed);
+            self.parser.discard(consumed);
+        }
+        // A large argument is given room as it arrives, never in advance of its bytes.
+        let wanted = self.parser.wanted().unwrap_or(0).min(self.input.len().max(READ_CHUNK_BYTES));
+        self.input.reserve(wanted.max(READ_CHUNK_BYTES));
+        match self.stream.try_read_buf(&mut self.input) {
+            Ok(0) => return Err(End::Gone),
+            Ok(count) => {
+                let stats = &self.server.stats;
+                stats.bytes_in.fetch_add(count as u64, Ordering::Relaxed);
+                stats.reads.fetch_add(1, Ordering::Relaxed);
+                self.session.client.bytes_in.fetch_add(count as u64, Ordering::Relaxed);
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => {
+                tracing::debug!(client = %self.session.client.peer, %error, "reading failed");
+                return Err(End::Gone);
+            }
+        }
+        if self.input.len() > self.server.limits.query_bytes.load(Ordering::Relaxed) {
+            tracing::warn!(client = %self.session.client.peer, "closing a client whose request is over the limit");
+            self.server.stats.query_limit_disconnections.fetch_add(1, Ordering::Relaxed);
+            return Err(End::Gone);
+        }
+        Ok(())
+    }
+
+    /// Sends what can be sent without waiting, and enforces the limit of what may wait.
+    fn flush(&mut self) -> Result<(), End> {
+        while self.sent < self.output.len() {
+            match self.stream.try_write(&self.output[self.sent..]) {
+                Ok(count) => {
+                    self.sent += count;
+                    let stats = &self.server.stats;
+                    stats.bytes_out.fetch_add(count as u64, Ordering::Relaxed);
+                    stats.writes.fetch_add(1, Ordering::Relaxed);
+                    self.session.client.bytes_out.fetch_add(count as u64, Ordering::Relaxed);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => {
+                    tracing::debug!(client = %self.session.client.peer, %error, "writing failed");
+                    return Err(End::Gone);
+                }
+            }
+        }
+        if self.sent == self.output.len() {
+            self.output.clear();
+            self.sent = 0;
+            self.soft_limit_since = None;
+            recycle(std::mem::take(&mut self.output));
+            return Ok(());
+        }
+        self.enforce_output_limit()
+    }
+
+    fn enforce_output_limit(&mut self) -> Result<(), End> {
+        let waiting = self.output.len() - self.sent;
+        let limits = &self.server.limits;
+        let hard = limits.output_hard_bytes.load(Ordering::Relaxed);
+        let soft = limits.output_soft_bytes.load(Ordering::Relaxed);
+        let now = clock::now().0;
+        let mut over = hard > 0 && waiting > hard;
+        if soft > 0 && waiting > soft {
+            let since = *self.soft_limit_since.get_or_insert(now);
+            over |= now - since >= limits.output_soft_ms.load(Ordering::Relaxed);
+        } else {
+            self.soft_limit_since = None;
+        }
+        if over {
+            let client = &self.session.client;
+            tracing::warn!(client = %client.peer, id = client.id, waiting, "closing a client that does not read its replies");
+            self.server.stats.output_limit_disconnections.fetch_add(1, Ordering::Relaxed);
+            return Err(End::Gone);
+        }
+        Ok(())
+    }
+
+    /// Drops what was sent from the front of the output, when that is most of it.
+    fn compact_output(&mut self) {
+        if self.sent > self.output.len() / 2 {
+            self.output.drain(..self.sent);
+            self.sent = 0;
+        }
+    }
+
+    fn flush_before_close(&mut self) {
+        let _ = self.flush();
+        // Closing a socket with unread input resets it, and the client may lose the last reply.
+        let mut scratch = [0u8; 4096];
+        for _ in 0..64 {
+            match self.stream.try_read(&mut scratch) {
+                Ok(1..) => {}
+                Ok(0) | Err(_) => break,
+            }
+        }
+    }
+
+    /// Gives the input buffer back when nothing is left in it.
+    fn release_input(&mut self) {
+        if !self.input.is_empty() && self.parser.consumed() == self.input.len() {
+            self.parser.discard(self.input.len());
+            self.input.clear();
+            recycle(std::mem::take(&mut self.input));
+        }
+    }
+
+    fn note_buffers(&self) {
+        let client = &self.session.client;
+        client.query_bytes.store(self.input.len() - self.parser.consumed(), Ordering::Relaxed);
+        client.query_free_bytes.store(self.input.capacity() - self.input.len(), Ordering::Relaxed);
+        client.output_bytes.store(self.output.len() - self.sent, Ordering::Relaxed);
+    }
+}
+
+thread_local! {
+    /// Buffers between two uses: an idle connection has none.
+    static BUFFERS: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+}
+
+fn fresh_buffer() -> Vec<u8> {
+    BUFFERS
+        .with_borrow_mut(Vec::pop)
+        .unwrap_or_else(|| Vec::with_capacity(READ_CHUNK_BYTES))
+}
+
+fn recycle(mut buffer: Vec<u8>) {
+    if !(READ_CHUNK_BYTES..=POOLED_BUFFER_MAX_BYTES).contains(&buffer.capacity()) {
+        return;
+    }
+    buffer.clear();
+    BUFFERS.with_borrow_mut(|buffers| {
+        if buffers.len() < POOLED_BUFFERS_MAX {
+            buffers.push(buffer);
+        }
+    });
+}
+
+/// Refuses a connection with an error, as far as the socket takes it at once.
+pub fn refuse(stream: &TcpStream, text: &str) {
+    let mut reply = Vec::new();
+    Reply::new(&mut reply, Protocol::Resp2).error(text);
+    let _ = stream.try_write(&reply);
+}

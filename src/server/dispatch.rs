@@ -1,0 +1,294 @@
+//! Decides where each command of a connection is executed.
+//!
+//! Reads run at once under the shard's read lock, unless a write of the same connection is waiting
+//! in the run: then they join the run, so that they see it. Writes join the run. Everything
+//! else waits for the run and is executed by [`super::commands`].
+
+use std::borrow::Cow;
+use std::cell::Cell;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use parking_lot::RwLockReadGuard;
+
+use super::Server;
+use super::commands;
+use super::session::{ReplyMode, Session};
+use crate::command::table::{arity_error, unknown_command, unknown_subcommand};
+use crate::command::{CommandError, CommandSpec, Flags, Handler, ReadContext, Shared, find, find_subcommand};
+use crate::resp::Reply;
+use crate::shard::stats::Tally;
+use crate::shard::{Run, clock};
+use crate::storage::store::Store;
+use crate::types::rng::Rng;
+use crate::types::{Db, UnixMs};
+
+/// Bytes of commands at which a run is submitted although more could join.
+const RUN_TARGET_BYTES: usize = 256 * 1024;
+
+/// Replies that are still to come.
+pub type Pending = Pin<Box<dyn Future<Output = Vec<u8>> + Send>>;
+
+/// What became of a command.
+pub enum Outcome {
+    /// It is executed, or it is in the run.
+    Done,
+    /// It is in the run, and the run is to be submitted now.
+    Submit,
+    /// It must wait for the run, which is to be submitted first; then it is to be dispatched again.
+    AfterRun,
+    /// Clients are paused: it is to be dispatched again when they are not.
+    Paused,
+    /// It is under way.
+    Wait(Pending),
+}
+
+/// Everything a batch of commands of one connection needs. Lives between two awaits.
+pub struct Batch<'s> {
+    server: &'s Arc<Server>,
+    shared: Option<Arc<Shared>>,
+    store: Option<RwLockReadGuard<'s, Store>>,
+    now: UnixMs,
+    rng: Rng,
+    tally: Tally,
+}
+
+impl<'s> Batch<'s> {
+    /// Starts a batch.
+    pub fn new(server: &'s Arc<Server>, now: UnixMs) -> Self {
+        let rng = Rng::new(server.shard.stats.next_read_seed());
+        Self { server, shared: None, store: None, now, rng, tally: Tally::default() }
+    }
+
+    /// Dispatches one request; replies, if there are any yet, go to `out`.
+    pub fn dispatch(&mut self, session: &mut Session, run: &mut Run, args: &[&[u8]], out: &mut Vec<u8>) -> Outcome {
+        let start = out.len();
+        let outcome = match self.checked(session, args) {
+            Ok(spec) => self.route(session, run, spec, args, out),
+            Err(_) if !run.is_empty() => return Outcome::AfterRun,
+            Err(error) => {
+                self.refuse(session, &error, out);
+                Outcome::Done
+            }
+        };
+        if session.reply_mode != ReplyMode::On {
+            suppress(session, args, start, out, &outcome);
+        }
+        outcome
+    }
+
+    /// The command, if the client may run it with so many arguments.
+    #[inline]
+    fn checked(&self, session: &Session, args: &[&[u8]]) -> Result<&'static CommandSpec, CommandError> {
+        let Some(spec) = find(args[0]) else {
+            if !session.authenticated {
+                return Err(NO_AUTH);
+            }
+            return Err(unknown_command(args));
+        };
+        if !spec.subcommands.is_empty() && args.len() > 1 {
+            let Some(subcommand) = find_subcommand(spec, args[1]) else {
+                return Err(unknown_subcommand(spec, args[1]));
+            };
+            if !subcommand.arity.accepts(args.len()) {
+                let name = format!("{}|{}", spec.name, subcommand.name).to_ascii_lowercase();
+                return Err(arity_error(&name));
+            }
+        } else if !spec.arity.accepts(args.len()) {
+            return Err(arity_error(&spec.name.to_ascii_lowercase()));
+        }
+        if !session.authenticated && !spec.flags.has(Flags::NO_AUTH) {
+            return Err(NO_AUTH);
+        }
+        Ok(spec)
+    }
+
+    fn route(
+        &mut self,
+        session: &mut Session,
+        run: &mut Run,
+        spec: &'static CommandSpec,
+        args: &[&[u8]],
+        out: &mut Vec<u8>,
+    ) -> Outcome {
+        if self.server.pause_concerns(spec) {
+            return if run.is_empty() { Outcome::Paused } else { Outcome::AfterRun };
+        }
+        match spec.handler {
+            Handler::Read(_) if run.is_empty() => {
+                session.client.note_command(spec);
+                self.read(session, spec, args, out)
+            }
+            Handler::Read(_) => {
+                session.client.note_command(spec);
+                run.push_read(spec, session.db, args);
+                full(run)
+            }
+            Handler::Write(_) => {
+                if let Some(error) = self.server.write_refusal(spec) {
+                    if !run.is_empty() {
+                        return Outcome::AfterRun;
+                    }
+                    self.server.shard.stats.of(spec).rejected.fetch_add(1, Ordering::Relaxed);
+                    self.refuse(session, &error, out);
+                    return Outcome::Done;
+                }
+                if self.server.spans_engines(spec, session.db, args) {
+                    return if run.is_empty() { self.across(session, spec, args) } else { Outcome::AfterRun };
+                }
+                session.client.note_command(spec);
+                self.release();
+                run.push_write(spec, session.db, args);
+                full(run)
+            }
+            Handler::Server(_) if !run.is_empty() => Outcome::AfterRun,
+            Handler::Server(command) => {
+                session.client.note_command(spec);
+                self.release();
+                let started = clock::instant();
+                let length = out.len();
+                let result = commands::execute(self.server, session, command, args, out);
+                let nanos = started.elapsed().as_nanos() as u64;
+                self.tally.add(&self.server.shard.stats, spec, nanos, result.is_err());
+                if !spec.flags.has(Flags::SKIP_SLOWLOG) {
+                    self.server.shard.slowlog.observe(nanos, args, || session.client.mailbox.origin());
+                }
+                match result {
+                    Ok(Some(pending)) => Outcome::Wait(pending),
+                    Ok(None) => Outcome::Done,
+                    Err(error) => {
+                        out.truncate(length);
+                        self.refuse(session, &error, out);
+                        Outcome::Done
+                    }
+                }
+            }
+        }
+    }
+
+    /// A command that reads one engine and changes another.
+    fn across(&mut self, session: &Session, spec: &'static CommandSpec, args: &[&[u8]]) -> Outcome {
+        session.client.note_command(spec);
+        self.release();
+        let shard = Arc::clone(&self.server.shard);
+        let args: Vec<Vec<u8>> = args.iter().map(|arg| arg.to_vec()).collect();
+        let (db, protocol) = (session.db, session.protocol);
+        Outcome::Wait(Box::pin(async move { shard.execute_across_engines(spec, db, args, protocol).await }))
+    }
+
+    #[inline]
+    fn read(
+        &mut self,
+        session: &Session,
+        spec: &'static CommandSpec,
+        args: &[&[u8]],
+        out: &mut Vec<u8>,
+    ) -> Outcome {
+        let shard = &self.server.shard;
+        if self.store.is_none() {
+            self.store = shard.read();
+            self.shared = Some(shard.shared());
+        }
+        let (Some(store), Some(shared)) = (self.store.as_deref(), self.shared.as_deref()) else {
+            self.refuse(session, &CommandError::Static("CLUSTERDOWN this node cannot serve the shard now"), out);
+            return Outcome::Done;
+        };
+        let started = clock::instant();
+        let context = ReadContext {
+            store,
+            db: session.db,
+            now: shard.read_time(self.now),
+            shared,
+            rng: Cell::new(Rng::new(self.rng.next_u64())),
+            hits: Cell::default(),
+            misses: Cell::default(),
+            touch: session.touch(),
+        };
+        let start = out.len();
+        let result = shard.execute_read(spec, &context, args, &mut Reply::new(out, session.protocol));
+        let nanos = started.elapsed().as_nanos() as u64;
+        self.tally.hits += context.hits.get();
+        self.tally.misses += context.misses.get();
+        self.tally.add(&shard.stats, spec, nanos, matches!(result, Ok(false)));
+        shard.slowlog.observe(nanos, args, || session.client.mailbox.origin());
+        match result {
+            Ok(true) => {}
+            Ok(false) => {
+                let text = String::from_utf8_lossy(&out[start + 1..]).into_owned();
+                self.server.stats.count_error(&text);
+            }
+            Err(error) => {
+                tracing::error!(%error, command = spec.name, "a read failed");
+                out.truncate(start);
+                self.refuse(session, &CommandError::Text(format!("ERR {error}")), out);
+            }
+        }
+        Outcome::Done
+    }
+
+    fn refuse(&self, session: &Session, error: &CommandError, out: &mut Vec<u8>) {
+        let text = error.to_string();
+        self.server.stats.count_error(&text);
+        Reply::new(out, session.protocol).error(&text);
+    }
+
+    /// Lets go of the store's lock.
+    fn release(&mut self) {
+        self.store = None;
+    }
+
+    /// Ends the batch: locks are released and counters added up.
+    pub fn finish(mut self) {
+        self.release();
+        self.tally.flush(&self.server.shard.stats);
+    }
+}
+
+/// The answer to anything a client may not do before AUTH.
+pub const NO_AUTH: CommandError = CommandError::Static("NOAUTH Authentication required.");
+
+fn full(run: &Run) -> Outcome {
+    if run.bytes() >= RUN_TARGET_BYTES || run.len() >= crate::limits::COMMANDS_PER_TURN_MAX {
+        Outcome::Submit
+    } else {
+        Outcome::Done
+    }
+}
+
+/// Drops what CLIENT REPLY OFF and SKIP do not let through.
+fn suppress(session: &mut Session, args: &[&[u8]], start: usize, out: &mut Vec<u8>, outcome: &Outcome) {
+    let is_client_reply = args[0].eq_ignore_ascii_case(b"client")
+        && args.get(1).is_some_and(|subcommand| subcommand.eq_ignore_ascii_case(b"reply"));
+    if is_client_reply {
+        // It answers by its own rules.
+        return;
+    }
+    out.truncate(start);
+    if session.reply_mode == ReplyMode::SkipNext && matches!(outcome, Outcome::Done) {
+        session.reply_mode = ReplyMode::On;
+    }
+}
+
+/// Whether the replies of a run or a pending command are to be dropped, and what follows from it.
+pub fn drops_replies(session: &mut Session) -> bool {
+    match session.reply_mode {
+        ReplyMode::On => false,
+        ReplyMode::Off => true,
+        ReplyMode::SkipNext => {
+            session.reply_mode = ReplyMode::On;
+            true
+        }
+    }
+}
+
+/// Text of an argument for error messages.
+pub fn lossy(arg: &[u8]) -> Cow<'_, str> {
+    String::from_utf8_lossy(arg)
+}
+
+/// The databases are numbered from 0; `None` for anything else.
+pub fn database(number: i64, databases: u16) -> Option<Db> {
+    u16::try_from(number).ok().filter(|&number| number < databases).map(Db)
+}

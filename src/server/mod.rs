@@ -1,0 +1,23 @@
+//! The server: listeners, connections, sessions, dispatch, settings.
+//!
+//! A connection is one task. It reads what has come, parses **all** complete requests in its
+//! buffer, executes reads and session commands at once, gathers writes into one run for the shard,
+//! and writes all replies with one call. [`session`] holds what a client has chosen (database,
+//! protocol, name…), [`dispatch`] decides where a command is executed, and [`commands`] has those
+//! that concern the session or the process.
+
+pub mod cli;
+pub mod clients;
+pub mod commands;
+pub mod connection;
+pub mod datadir;
+pub mod dispatch;
+pub mod memory;
+pub mod process;
+pub mod run;
+pub mod session;
+pub mod settings;
+pub mod stats;
+
+pub use process::Server;
+pub use run::run;

@@ -1,0 +1,263 @@
+//! What all connections of the process share.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use super::clients::Clients;
+use super::datadir::DataDir;
+use super::memory;
+use super::settings::Settings;
+use super::stats::Stats;
+use crate::command::{CommandError, CommandSpec, Flags, Handler, ServerCommand, table};
+use crate::raft::SharedLog;
+use crate::shard::{Shard, clock};
+use crate::types::Db;
+
+/// Settings that are looked at for every batch, copied out of [`Settings`] when they change.
+#[derive(Default)]
+pub struct HotLimits {
+    /// `proto-max-bulk-len`
+    pub bulk_max_bytes: AtomicI64,
+    /// `client-query-buffer-limit`
+    pub query_bytes: AtomicUsize,
+    /// Hard limit of `client-output-buffer-limit normal`; 0 for none.
+    pub output_hard_bytes: AtomicUsize,
+    /// Soft limit of `client-output-buffer-limit normal`; 0 for none.
+    pub output_soft_bytes: AtomicUsize,
+    /// How long the soft limit may be exceeded.
+    pub output_soft_ms: AtomicI64,
+    /// `maxmemory`; 0 for none.
+    pub memory_max_bytes: AtomicU64,
+    /// `maxclients`
+    pub clients_max: AtomicUsize,
+    /// `timeout` in ms; 0 for none.
+    pub idle_ms: AtomicI64,
+    /// A password is set.
+    pub password_required: AtomicBool,
+}
+
+/// Which commands a pause holds up (`CLIENT PAUSE`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PauseMode {
+    /// Writes.
+    Write,
+    /// All.
+    All,
+}
+
+/// A pause of clients.
+#[derive(Default)]
+struct Pause {
+    /// In ms since the Unix epoch; 0 for no pause.
+    until_ms: AtomicI64,
+    all: AtomicBool,
+    over: Notify,
+}
+
+/// How the process ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ShutdownMode {
+    /// Keep everything; take a snapshot first when `save` is asked for.
+    Graceful {
+        /// Take a snapshot.
+        save: bool,
+    },
+}
+
+/// The process.
+pub struct Server {
+    /// All settings.
+    pub settings: Arc<Settings>,
+    /// Those looked at often.
+    pub limits: HotLimits,
+    /// The data.
+    pub shard: Arc<Shard>,
+    /// The write-ahead log.
+    pub log: Arc<SharedLog>,
+    /// The data directory, locked.
+    pub data_dir: DataDir,
+    /// Connections.
+    pub clients: Clients,
+    /// Counters.
+    pub stats: Stats,
+    /// 40 hex digits that change with every start.
+    pub run_id: String,
+    /// When the process started, in ms since the Unix epoch.
+    pub started_ms: i64,
+    /// Bytes in use before any data was loaded.
+    pub startup_memory: u64,
+    /// Bytes in use, sampled ten times a second.
+    pub used_memory: AtomicU64,
+    /// The port that clients connect to.
+    pub port: u16,
+    over_memory: AtomicBool,
+    pause: Pause,
+    shutdown: Mutex<Option<ShutdownMode>>,
+    shutdown_asked: Notify,
+}
+
+impl Server {
+    /// Puts the parts together.
+    pub fn new(
+        settings: Arc<Settings>,
+        shard: Arc<Shard>,
+        log: Arc<SharedLog>,
+        data_dir: DataDir,
+        port: u16,
+        startup_memory: u64,
+    ) -> Arc<Self> {
+        let random = [clock::entropy(), clock::entropy(), clock::entropy()];
+        let run_id = format!("{:016x}{:016x}{:08x}", random[0], random[1], random[2] as u32);
+        let server = Self {
+            settings,
+            limits: HotLimits::default(),
+            shard,
+            log,
+            data_dir,
+            clients: Clients::default(),
+            stats: Stats::default(),
+            run_id,
+            started_ms: clock::now().0,
+            startup_memory,
+            used_memory: AtomicU64::new(startup_memory),
+            port,
+            over_memory: AtomicBool::new(false),
+            pause: Pause::default(),
+            shutdown: Mutex::new(None),
+            shutdown_asked: Notify::new(),
+        };
+        server.apply_settings();
+        Arc::new(server)
+    }
+
+    /// Why a write may not be executed now, if it may not.
+    #[inline]
+    pub fn write_refusal(&self, spec: &CommandSpec) -> Option<CommandError> {
+        if self.over_memory.load(Ordering::Relaxed) && spec.flags.has(Flags::DENYOOM) {
+            return Some(CommandError::Static("OOM command not allowed when used memory > 'maxmemory'."));
+        }
+        if self.log.is_stalled() {
+            return Some(CommandError::Static(
+                "MISCONF the disk is full: the write was not executed; writes are accepted again when there is room",
+            ));
+        }
+        None
+    }
+
+    /// Whether a write reads one engine and changes another, so that it cannot be in the log as it is.
+    #[inline]
+    pub fn spans_engines(&self, spec: &CommandSpec, db: Db, args: &[&[u8]]) -> bool {
+        !self.shard.rules().single_engine() && self.shard.spans_engines(spec, db, args)
+    }
+
+    /// Takes a sample of the memory in use and compares it with `maxmemory`.
+    pub fn sample_memory(&self) {
+        let used = memory::allocator().allocated;
+        self.used_memory.store(used, Ordering::Relaxed);
+        self.stats.peak_memory.fetch_max(used, Ordering::Relaxed);
+        let max = self.limits.memory_max_bytes.load(Ordering::Relaxed);
+        self.over_memory.store(max > 0 && used > max, Ordering::Relaxed);
+    }
+
+    /// Pauses clients until a time, in ms since the Unix epoch.
+    pub fn pause(&self, until_ms: i64, mode: PauseMode) {
+        // A pause under way is never made shorter or weaker (as in Redis).
+        let active = self.pause.until_ms.load(Ordering::Relaxed) > clock::now().0;
+        let all = mode == PauseMode::All || (active && self.pause.all.load(Ordering::Relaxed));
+        self.pause.all.store(all, Ordering::Relaxed);
+        self.pause.until_ms.fetch_max(until_ms, Ordering::Relaxed);
+    }
+
+    /// Ends a pause.
+    pub fn unpause(&self) {
+        self.pause.until_ms.store(0, Ordering::Relaxed);
+        self.pause.all.store(false, Ordering::Relaxed);
+        self.pause.over.notify_waiters();
+    }
+
+    /// The pause in force: its mode and its end in ms since the Unix epoch.
+    pub fn paused(&self) -> Option<(PauseMode, i64)> {
+        let until = self.pause.until_ms.load(Ordering::Relaxed);
+        if until == 0 {
+            return None;
+        }
+        if until <= clock::now().0 {
+            self.unpause();
+            return None;
+        }
+        let mode = if self.pause.all.load(Ordering::Relaxed) { PauseMode::All } else { PauseMode::Write };
+        Some((mode, until))
+    }
+
+    /// Whether a pause holds this command up.
+    #[inline]
+    pub fn pause_concerns(&self, spec: &CommandSpec) -> bool {
+        if self.pause.until_ms.load(Ordering::Relaxed) == 0 {
+            return false;
+        }
+        match self.paused() {
+            None => false,
+            // CLIENT must get through, or nobody could end the pause.
+            Some(_) if matches!(spec.handler, Handler::Server(ServerCommand::Client)) => false,
+            Some((PauseMode::All, _)) => true,
+            Some((PauseMode::Write, _)) => spec.flags.has(Flags::WRITE),
+        }
+    }
+
+    /// Waits until a pause may be over.
+    pub async fn wait_unpaused(&self) {
+        let _ = tokio::time::timeout(Duration::from_millis(10), self.pause.over.notified()).await;
+    }
+
+    /// Asks the process to end.
+    pub fn ask_shutdown(&self, mode: ShutdownMode) {
+        *self.shutdown.lock() = Some(mode);
+        self.shutdown_asked.notify_one();
+    }
+
+    /// Takes back that the process should end; answers whether it was going to.
+    pub fn abort_shutdown(&self) -> bool {
+        self.shutdown.lock().take().is_some()
+    }
+
+    /// Waits until the process is asked to end.
+    pub async fn shutdown_asked(&self) -> ShutdownMode {
+        loop {
+            self.shutdown_asked.notified().await;
+            if let Some(mode) = *self.shutdown.lock() {
+                return mode;
+            }
+        }
+    }
+
+    /// Closes clients that were idle for longer than `timeout`.
+    pub fn close_idle_clients(&self) {
+        let idle_ms = self.limits.idle_ms.load(Ordering::Relaxed);
+        if idle_ms == 0 {
+            return;
+        }
+        let now = clock::now().0;
+        for client in self.clients.all() {
+            if now - client.active_ms.load(Ordering::Relaxed) > idle_ms {
+                tracing::debug!(client = %client.peer, "closing an idle client");
+                client.kill();
+            }
+        }
+    }
+
+    /// Zeroes the counters (`CONFIG RESETSTAT`).
+    pub fn reset_stats(&self) {
+        self.stats.reset();
+        self.shard.stats.reset();
+        self.stats.peak_memory.store(self.used_memory.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
+
+    /// Number of commands in the table.
+    pub fn command_count() -> usize {
+        table::all().count()
+    }
+}

@@ -1,0 +1,337 @@
+//! The state machine: executes committed entries on the store.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+
+use super::batch::{Header, Record, Records};
+use super::queue::Proposal;
+use super::run::{Op, Submitted};
+use super::stats::Tally;
+use super::{Shard, clock, snapshot};
+use crate::command::{CommandError, CommandSpec, Handler, ReadContext, Shared, WriteContext, table};
+use crate::raft::{SnapshotJob, StateMachine};
+use crate::resp::{Protocol, Reply};
+use crate::storage::store::Store;
+use crate::storage::{Address, EncodingSettings, Object, StorageError, StorageResult};
+use crate::types::rng::Rng;
+use crate::types::{Db, LogIndex, UnixMs};
+
+/// Room made for the reply of each command; most writes answer less.
+const TYPICAL_REPLY_BYTES: usize = 8;
+
+/// The raft group's view of the shard.
+pub(super) struct Machine {
+    shard: Arc<Shard>,
+    encoding: EncodingSettings,
+}
+
+impl Machine {
+    pub(super) fn new(shard: Arc<Shard>) -> Self {
+        Self { shard, encoding: EncodingSettings::default() }
+    }
+
+    fn finish(&self, index: LogIndex) {
+        self.shard.applied_index.store(index.0, Ordering::Relaxed);
+    }
+}
+
+impl StateMachine for Machine {
+    fn apply(&mut self, index: LogIndex, payload: &Bytes) -> io::Result<()> {
+        let shard = Arc::clone(&self.shard);
+        let (header, records) = Header::read(payload).map_err(io::Error::other)?;
+        let proposal = shard.queue.claim(&header);
+        let shared = shard.shared();
+        shard.applied_now.fetch_max(header.now.0, Ordering::Relaxed);
+        let mut wakers = Vec::new();
+        let mut done = Vec::new();
+        let result = {
+            let mut store = shard.store.write();
+            store.begin_entry(index.0);
+            let mut execution = Execution {
+                shard: &shard,
+                store: &mut store,
+                shared: &shared,
+                encoding: &mut self.encoding,
+                header,
+                records,
+                ordinal: 0,
+                tally: Tally::default(),
+            };
+            let result = match proposal {
+                Some(proposal) => execution.run_proposal(proposal, &mut wakers, &mut done),
+                None => execution.replay(),
+            };
+            execution.tally.flush(&shard.stats);
+            result.and_then(|()| store.commit(index.0))
+        };
+        self.finish(index);
+        shard.stats.entries.fetch_add(1, Ordering::Relaxed);
+        shard.applied_bytes.fetch_add(payload.len() as u64, Ordering::Relaxed);
+        for waker in wakers {
+            waker.wake();
+        }
+        for call in done {
+            call(result.is_ok());
+        }
+        result.map_err(|error| {
+            shard.fail("applying a log entry failed", &error);
+            io::Error::other(error)
+        })
+    }
+
+    fn skip(&mut self, index: LogIndex) -> io::Result<()> {
+        self.finish(index);
+        let mut store = self.shard.store.write();
+        store.begin_entry(index.0);
+        store.commit(index.0).map_err(io::Error::other)
+    }
+
+    fn begin_snapshot(&mut self) -> io::Result<Box<dyn SnapshotJob>> {
+        snapshot::begin(&self.shard).map(|job| Box::new(job) as Box<dyn SnapshotJob>).map_err(io::Error::other)
+    }
+
+    fn restore(&mut self, index: LogIndex, body: &Path, body_offset: u64) -> io::Result<()> {
+        snapshot::restore(&self.shard, body, body_offset)?;
+        self.finish(index);
+        Ok(())
+    }
+}
+
+/// One entry being executed.
+struct Execution<'a, 'p> {
+    shard: &'a Shard,
+    store: &'a mut Store,
+    shared: &'a Shared,
+    encoding: &'a mut EncodingSettings,
+    header: Header,
+    records: Records<'p>,
+    /// Counts the commands of the entry: each has its own random numbers, so that skipping one
+    /// (whose engine is ahead, when the log is replayed) does not change the others.
+    ordinal: u64,
+    tally: Tally,
+}
+
+impl<'p> Execution<'_, 'p> {
+    /// Executes an entry whose clients wait on this node.
+    fn run_proposal(
+        &mut self,
+        proposal: Proposal,
+        wakers: &mut Vec<std::task::Waker>,
+        done: &mut Vec<Box<dyn FnOnce(bool) + Send>>,
+    ) -> StorageResult<()> {
+        let Proposal { runs, ops, local, done: calls, .. } = proposal;
+        *done = calls;
+        let mut local = Records::over(&local);
+        let (mut args, mut local_args) = (Vec::new(), Vec::new());
+        let mut ops = ops.iter();
+        let mut failure = None;
+        for run in &runs {
+            let mut replies = run.mailbox.take_buffer();
+            replies.reserve(run.ops * TYPICAL_REPLY_BYTES);
+            for op in ops.by_ref().take(run.ops) {
+                if failure.is_none() {
+                    let result = self.run_op(*op, run, &mut local, &mut args, &mut local_args, &mut replies);
+                    failure = result.err();
+                }
+                if failure.is_some() {
+                    let text = "ERR outcome unknown: the shard stopped after a storage error";
+                    Reply::new(&mut replies, run.protocol).error(text);
+                }
+            }
+            wakers.extend(run.mailbox.deliver(replies));
+        }
+        match failure {
+            Some(error) => Err(error),
+            // Records that no client waits for may stand after the last command.
+            None => self.replay(),
+        }
+    }
+
+    fn run_op<'l>(
+        &mut self,
+        op: Op,
+        run: &Submitted,
+        local: &mut Records<'l>,
+        args: &mut Vec<&'p [u8]>,
+        local_args: &mut Vec<&'l [u8]>,
+        replies: &mut Vec<u8>,
+    ) -> StorageResult<()> {
+        let started = clock::instant();
+        let (spec, result, args): (_, _, &[&[u8]]) = match op {
+            Op::Write { spec } => {
+                let db = self.next_command(args)?;
+                (spec, self.write(spec, db, args, &mut Reply::new(replies, run.protocol)), args)
+            }
+            Op::Read { spec, db } => {
+                local.next(local_args)?;
+                let reply = &mut Reply::new(replies, run.protocol);
+                (spec, self.read(spec, db, local_args, run.touch, reply), local_args)
+            }
+        };
+        let nanos = started.elapsed().as_nanos() as u64;
+        self.tally.add(&self.shard.stats, spec, nanos, matches!(result, Ok(false)));
+        self.shard.slowlog.observe(nanos, args, || run.mailbox.origin());
+        result.map(|_succeeded| ())
+    }
+
+    /// Executes records up to the next command, whose arguments it leaves in `args`.
+    fn next_command(&mut self, args: &mut Vec<&'p [u8]>) -> StorageResult<Db> {
+        loop {
+            match self.records.next(args)? {
+                Some(Record::Command { db }) => return Ok(db),
+                Some(other) => self.internal(other)?,
+                None => {
+                    let detail = "it holds fewer commands than were put into it".to_owned();
+                    return Err(StorageError::Corrupt { what: "log entry", detail });
+                }
+            }
+        }
+    }
+
+    /// Executes the records that are left, with nobody to answer to.
+    fn replay(&mut self) -> StorageResult<()> {
+        let mut args = Vec::new();
+        let mut replies = Vec::new();
+        while let Some(record) = self.records.next(&mut args)? {
+            match record {
+                Record::Command { db } => {
+                    let spec = args.first().and_then(|name| table::find(name)).ok_or_else(|| {
+                        let name = args.first().map(|name| String::from_utf8_lossy(name).into_owned());
+                        StorageError::Corrupt { what: "log entry", detail: format!("unknown command {name:?}") }
+                    })?;
+                    replies.clear();
+                    self.write(spec, db, &args, &mut Reply::new(&mut replies, Protocol::Resp2))?;
+                }
+                other => self.internal(other)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs a write; answers whether it succeeded. Errors of the command go into the reply.
+    #[inline]
+    fn write(
+        &mut self,
+        spec: &'static CommandSpec,
+        db: Db,
+        args: &[&[u8]],
+        reply: &mut Reply<'_>,
+    ) -> StorageResult<bool> {
+        let Handler::Write(handler) = spec.handler else {
+            let detail = format!("{} is not a write", spec.name);
+            return Err(StorageError::Corrupt { what: "log entry", detail });
+        };
+        self.ordinal += 1;
+        let mut rng = Rng::new(self.header.seed.wrapping_add(self.ordinal));
+        let mut context = WriteContext {
+            store: self.store,
+            db,
+            now: self.header.now,
+            shared: self.shared,
+            rng: &mut rng,
+            dirty: 0,
+            hits: 0,
+            misses: 0,
+        };
+        let start = reply.len();
+        let result = handler(&mut context, args, reply);
+        let (dirty, hits, misses) = (context.dirty, context.hits, context.misses);
+        self.tally.hits += hits;
+        self.tally.misses += misses;
+        if dirty > 0 {
+            self.shard.stats.dirty.fetch_add(dirty, Ordering::Relaxed);
+        }
+        conclude(result, reply, start)
+    }
+
+    fn read(
+        &mut self,
+        spec: &'static CommandSpec,
+        db: Db,
+        args: &[&[u8]],
+        touch: bool,
+        reply: &mut Reply<'_>,
+    ) -> StorageResult<bool> {
+        let context = ReadContext {
+            touch,
+            now: self.header.now,
+            ..self.shard.read_context(self.store, self.shared, db, self.header.now)
+        };
+        let result = execute_read(spec, &context, args, reply);
+        self.tally.hits += context.hits.get();
+        self.tally.misses += context.misses.get();
+        result
+    }
+
+    /// Executes a record that is not a client's command.
+    fn internal(&mut self, record: Record<'_>) -> StorageResult<()> {
+        match record {
+            Record::Command { .. } => unreachable!("commands are executed where their arguments are"),
+            Record::Expire { until, limit } => self.expire(until, limit as usize),
+            Record::Put { db, key, expires_at, object } => {
+                let at = Address::new(db, key);
+                self.store.engine_mut(db, key).put_object(at, Object::decode(object)?, expires_at)
+            }
+            Record::Remove { db, key } => {
+                let at = Address::new(db, key);
+                self.store.engine_mut(db, key).remove(at, UnixMs(i64::MIN)).map(|_removed| ())
+            }
+            Record::Setting { name, value } => self.setting(name, value),
+        }
+    }
+
+    fn expire(&mut self, until: UnixMs, limit: usize) -> StorageResult<()> {
+        let mut expired = 0;
+        self.store.for_each_engine(|_, engine| {
+            expired += engine.expire_due(until, limit, &mut |_, _| {})?;
+            Ok(())
+        })?;
+        self.shard.stats.expired.fetch_add(expired as u64, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn setting(&mut self, name: &[u8], value: &[u8]) -> StorageResult<()> {
+        if self.encoding.set(name, value) {
+            let encoding = &*self.encoding;
+            self.store.for_each_engine(|_, engine| {
+                engine.set_encoding(encoding);
+                Ok(())
+            })?;
+        }
+        Ok(())
+    }
+}
+
+/// Runs a read; answers whether it succeeded. Errors of the command go into the reply.
+#[inline]
+pub(super) fn execute_read(
+    spec: &'static CommandSpec,
+    context: &ReadContext<'_>,
+    args: &[&[u8]],
+    reply: &mut Reply<'_>,
+) -> StorageResult<bool> {
+    let Handler::Read(handler) = spec.handler else {
+        let detail = format!("{} is not a read", spec.name);
+        return Err(StorageError::Corrupt { what: "run", detail });
+    };
+    let start = reply.len();
+    let result = handler(context, args, reply);
+    conclude(result, reply, start)
+}
+
+#[inline]
+fn conclude(result: Result<(), CommandError>, reply: &mut Reply<'_>, start: usize) -> StorageResult<bool> {
+    match result {
+        Ok(()) => Ok(true),
+        Err(CommandError::Storage(error)) if !error.is_deterministic() => Err(error),
+        Err(error) => {
+            reply.truncate(start);
+            reply.error(&error.to_string());
+            Ok(false)
+        }
+    }
+}

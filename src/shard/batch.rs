@@ -1,0 +1,307 @@
+//! The payload of a log entry: a batch of commands.
+//!
+//! ```text
+//! entry   = version u8 | now_ms i64 | seed u64 | origin u64 | sequence u64 | record*
+//! record  = 1 | db u16 | argc varint | argc × (length varint | bytes)      a client's command
+//!         | 2 | until_ms i64 | limit u32                                   expire what is due
+//!         | 3 | db u16 | key | expires_at_ms i64 (i64::MIN: none) | object put a whole value
+//!         | 4 | db u16 | key                                               remove a key
+//!         | 5 | name | value                                               a replicated setting
+//! key, object, name, value = length varint | bytes
+//! ```
+//! Integers are little-endian, varints LEB128. `version` is the version of the commands' semantics:
+//! a change of what any command does to the store is a new version. `origin` and `sequence` let the
+//! proposing process find the clients that wait for the entry.
+
+use crate::storage::{StorageError, StorageResult};
+use crate::types::{Db, UnixMs};
+
+/// The version of the log's semantics that this build writes and executes.
+pub const SEMANTICS_VERSION: u8 = 1;
+/// Bytes before the first record.
+pub const HEADER_BYTES: usize = 33;
+
+/// The fixed part of an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// The time at which all commands of the entry happen.
+    pub now: UnixMs,
+    /// Seed of the entry's random numbers.
+    pub seed: u64,
+    /// Which process proposed the entry: a random number drawn at its start.
+    pub origin: u64,
+    /// Counts the proposals of that process.
+    pub sequence: u64,
+}
+
+impl Header {
+    /// Overwrites the first [`HEADER_BYTES`] of an entry.
+    pub fn write(&self, entry: &mut [u8]) {
+        entry[0] = SEMANTICS_VERSION;
+        entry[1..9].copy_from_slice(&self.now.0.to_le_bytes());
+        entry[9..17].copy_from_slice(&self.seed.to_le_bytes());
+        entry[17..25].copy_from_slice(&self.origin.to_le_bytes());
+        entry[25..33].copy_from_slice(&self.sequence.to_le_bytes());
+    }
+
+    /// Reads the header and returns it with the records.
+    ///
+    /// # Errors
+    /// When the entry is too short or of a version that this build does not know.
+    pub fn read(entry: &[u8]) -> StorageResult<(Self, Records<'_>)> {
+        let mut rest = entry;
+        let version = take::<1>(&mut rest)?[0];
+        if version != SEMANTICS_VERSION {
+            return Err(corrupt(format!("log entry of semantics version {version}; this build knows {SEMANTICS_VERSION}")));
+        }
+        let header = Self {
+            now: UnixMs(i64::from_le_bytes(take(&mut rest)?)),
+            seed: u64::from_le_bytes(take(&mut rest)?),
+            origin: u64::from_le_bytes(take(&mut rest)?),
+            sequence: u64::from_le_bytes(take(&mut rest)?),
+        };
+        Ok((header, Records { rest }))
+    }
+}
+
+/// One record, its arguments left in the caller's vector.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Record<'a> {
+    /// A client's command.
+    Command {
+        /// The database it runs in.
+        db: Db,
+    },
+    /// Remove keys whose time has come.
+    Expire {
+        /// Those that expire before this.
+        until: UnixMs,
+        /// Not more than so many.
+        limit: u32,
+    },
+    /// Create or replace a key with a whole value.
+    Put {
+        /// Its database.
+        db: Db,
+        /// The key.
+        key: &'a [u8],
+        /// When it expires.
+        expires_at: Option<UnixMs>,
+        /// The encoded object.
+        object: &'a [u8],
+    },
+    /// Remove a key.
+    Remove {
+        /// Its database.
+        db: Db,
+        /// The key.
+        key: &'a [u8],
+    },
+    /// Change a setting on all replicas.
+    Setting {
+        /// Its name.
+        name: &'a [u8],
+        /// Its value.
+        value: &'a [u8],
+    },
+}
+
+/// The records of an entry, in order.
+pub struct Records<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Records<'a> {
+    /// Records that stand alone, without a header.
+    pub fn over(records: &'a [u8]) -> Self {
+        Self { rest: records }
+    }
+
+    /// The next record; a command's arguments replace the contents of `args`.
+    ///
+    /// # Errors
+    /// When the bytes are not what [`Encoder`] writes.
+    #[inline]
+    pub fn next(&mut self, args: &mut Vec<&'a [u8]>) -> StorageResult<Option<Record<'a>>> {
+        let Some((&tag, rest)) = self.rest.split_first() else { return Ok(None) };
+        self.rest = rest;
+        let rest = &mut self.rest;
+        Ok(Some(match tag {
+            1 => {
+                let db = Db(u16::from_le_bytes(take(rest)?));
+                let count = take_varint(rest)?;
+                args.clear();
+                for _ in 0..count {
+                    args.push(take_bytes(rest)?);
+                }
+                Record::Command { db }
+            }
+            2 => Record::Expire {
+                until: UnixMs(i64::from_le_bytes(take(rest)?)),
+                limit: u32::from_le_bytes(take(rest)?),
+            },
+            3 => {
+                let db = Db(u16::from_le_bytes(take(rest)?));
+                let key = take_bytes(rest)?;
+                let expires_at = Some(i64::from_le_bytes(take(rest)?)).filter(|&at| at != i64::MIN).map(UnixMs);
+                Record::Put { db, key, expires_at, object: take_bytes(rest)? }
+            }
+            4 => Record::Remove { db: Db(u16::from_le_bytes(take(rest)?)), key: take_bytes(rest)? },
+            5 => Record::Setting { name: take_bytes(rest)?, value: take_bytes(rest)? },
+            other => return Err(corrupt(format!("log record with unknown tag {other}"))),
+        }))
+    }
+}
+
+/// Appends records to a buffer.
+pub struct Encoder<'a>(pub &'a mut Vec<u8>);
+
+impl Encoder<'_> {
+    /// A client's command.
+    #[inline]
+    pub fn command(&mut self, db: Db, args: &[&[u8]]) {
+        self.0.push(1);
+        self.0.extend_from_slice(&db.0.to_le_bytes());
+        self.varint(args.len() as u64);
+        for arg in args {
+            self.bytes(arg);
+        }
+    }
+
+    /// A sweep of expired keys.
+    pub fn expire(&mut self, until: UnixMs, limit: u32) {
+        self.0.push(2);
+        self.0.extend_from_slice(&until.0.to_le_bytes());
+        self.0.extend_from_slice(&limit.to_le_bytes());
+    }
+
+    /// A whole value.
+    pub fn put(&mut self, db: Db, key: &[u8], expires_at: Option<UnixMs>, object: &[u8]) {
+        self.0.push(3);
+        self.0.extend_from_slice(&db.0.to_le_bytes());
+        self.bytes(key);
+        self.0.extend_from_slice(&expires_at.map_or(i64::MIN, |at| at.0).to_le_bytes());
+        self.bytes(object);
+    }
+
+    /// A removal.
+    pub fn remove(&mut self, db: Db, key: &[u8]) {
+        self.0.push(4);
+        self.0.extend_from_slice(&db.0.to_le_bytes());
+        self.bytes(key);
+    }
+
+    /// A replicated setting.
+    pub fn setting(&mut self, name: &[u8], value: &[u8]) {
+        self.0.push(5);
+        self.bytes(name);
+        self.bytes(value);
+    }
+
+    #[inline]
+    fn bytes(&mut self, bytes: &[u8]) {
+        self.varint(bytes.len() as u64);
+        self.0.extend_from_slice(bytes);
+    }
+
+    #[inline]
+    fn varint(&mut self, mut value: u64) {
+        while value >= 0x80 {
+            self.0.push((value as u8) | 0x80);
+            value >>= 7;
+        }
+        self.0.push(value as u8);
+    }
+}
+
+fn corrupt(detail: String) -> StorageError {
+    StorageError::Corrupt { what: "log entry", detail }
+}
+
+fn truncated() -> StorageError {
+    corrupt("it ends in the middle of a record".to_owned())
+}
+
+fn take<const N: usize>(rest: &mut &[u8]) -> StorageResult<[u8; N]> {
+    let (head, tail) = rest.split_first_chunk::<N>().ok_or_else(truncated)?;
+    *rest = tail;
+    Ok(*head)
+}
+
+#[inline]
+fn take_varint(rest: &mut &[u8]) -> StorageResult<u64> {
+    let mut value = 0u64;
+    for shift in (0..64).step_by(7) {
+        let [byte] = take::<1>(rest)?;
+        value |= u64::from(byte & 0x7f) << shift;
+        if byte < 0x80 {
+            return Ok(value);
+        }
+    }
+    Err(corrupt("a number of more than 64 bits".to_owned()))
+}
+
+#[inline]
+fn take_bytes<'a>(rest: &mut &'a [u8]) -> StorageResult<&'a [u8]> {
+    let length = usize::try_from(take_varint(rest)?).map_err(|_| truncated())?;
+    let (head, tail) = rest.split_at_checked(length).ok_or_else(truncated)?;
+    *rest = tail;
+    Ok(head)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> Vec<u8> {
+        let mut entry = vec![0; HEADER_BYTES];
+        Header { now: UnixMs(-5), seed: 7, origin: u64::MAX, sequence: 300 }.write(&mut entry);
+        let mut encoder = Encoder(&mut entry);
+        let long = [b'x'; 200];
+        encoder.command(Db(3), &[b"SET", b"key", &long]);
+        encoder.expire(UnixMs(99), 1000);
+        encoder.put(Db(1), b"k", None, b"object");
+        encoder.put(Db(1), b"k", Some(UnixMs(0)), b"");
+        encoder.remove(Db(0), b"");
+        encoder.setting(b"name", b"value");
+        entry
+    }
+
+    #[test]
+    fn records_come_back_as_they_went_in() {
+        let entry = sample();
+        let (header, mut records) = Header::read(&entry).unwrap();
+        assert_eq!(header, Header { now: UnixMs(-5), seed: 7, origin: u64::MAX, sequence: 300 });
+        let mut args = Vec::new();
+        assert_eq!(records.next(&mut args).unwrap(), Some(Record::Command { db: Db(3) }));
+        assert_eq!(args, [b"SET".as_slice(), b"key", &[b'x'; 200]]);
+        assert_eq!(records.next(&mut args).unwrap(), Some(Record::Expire { until: UnixMs(99), limit: 1000 }));
+        let put = Record::Put { db: Db(1), key: b"k", expires_at: None, object: b"object" };
+        assert_eq!(records.next(&mut args).unwrap(), Some(put));
+        let put = Record::Put { db: Db(1), key: b"k", expires_at: Some(UnixMs(0)), object: b"" };
+        assert_eq!(records.next(&mut args).unwrap(), Some(put));
+        assert_eq!(records.next(&mut args).unwrap(), Some(Record::Remove { db: Db(0), key: b"" }));
+        assert_eq!(records.next(&mut args).unwrap(), Some(Record::Setting { name: b"name", value: b"value" }));
+        assert_eq!(records.next(&mut args).unwrap(), None);
+    }
+
+    #[test]
+    fn a_cut_entry_is_an_error_or_a_shorter_batch_never_a_panic() {
+        let entry = sample();
+        for length in 0..entry.len() {
+            if let Ok((_, mut records)) = Header::read(&entry[..length]) {
+                let mut args = Vec::new();
+                while let Ok(Some(_)) = records.next(&mut args) {}
+            } else {
+                assert!(length < HEADER_BYTES);
+            }
+        }
+    }
+
+    #[test]
+    fn another_version_is_refused() {
+        let mut entry = sample();
+        entry[0] = SEMANTICS_VERSION + 1;
+        assert!(Header::read(&entry).is_err());
+    }
+}

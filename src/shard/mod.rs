@@ -1,0 +1,374 @@
+//! A shard: a raft state machine made of commands and storage, and the way into it.
+//!
+//! Connections submit [`Run`]s of commands. The proposer drains everything that is queued into one
+//! log entry; raft replicates the entry; the machine applies it under the store's write lock, fills
+//! the reply buffers and wakes the connections. Reads that need not wait for a write run at once,
+//! on the connection's own task, under the read lock ([`Shard::read`]).
+//!
+//! # Invariants
+//! - Only the machine changes the store, and only while it applies a log entry or restores a
+//!   snapshot.
+//! - Entries carry their time; time never goes backwards from one entry to the next.
+//! - No lock is held across an await.
+//! - A run whose entry was lost on the way gets an error that says the outcome is unknown, not that
+//!   it failed.
+
+mod across;
+mod apply;
+pub mod batch;
+pub mod clock;
+mod proposer;
+mod queue;
+mod run;
+pub mod slowlog;
+mod snapshot;
+pub mod stats;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::task::Poll;
+
+use parking_lot::{RwLock, RwLockReadGuard};
+
+pub use run::{Mailbox, Run};
+pub use stats::ShardStats;
+
+use crate::command::{CommandSpec, ReadContext, Shared};
+use crate::raft::{FsyncPolicy, Group, GroupOptions, GroupStatus, SharedLog, SnapshotError};
+use crate::resp::{Protocol, Reply};
+use crate::storage::settings::EncodingSettings;
+use crate::storage::store::Store;
+use crate::storage::{KeyspaceRules, StorageError, digest};
+use crate::types::rng::Rng;
+use crate::types::{Db, LogIndex, NodeId, ShardId, UnixMs};
+use queue::Queue;
+
+/// What a shard needs to open.
+pub struct ShardOptions {
+    /// Its number.
+    pub id: ShardId,
+    /// This node.
+    pub node: NodeId,
+    /// Its own directory, for engines and snapshots.
+    pub dir: PathBuf,
+    /// The node's write-ahead log.
+    pub log: Arc<SharedLog>,
+    /// Which engine keeps which key.
+    pub rules: Arc<KeyspaceRules>,
+    /// Thresholds of encodings at start.
+    pub encoding: EncodingSettings,
+    /// Settings that handlers obey.
+    pub shared: Shared,
+    /// Take a snapshot when the log has grown by so many bytes since the last.
+    pub snapshot_log_bytes: u64,
+    /// Take a snapshot when the log has grown by so many entries since the last.
+    pub snapshot_log_entries: u64,
+}
+
+/// The shard cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum ShardError {
+    /// Its store cannot.
+    #[error("cannot open the store: {0}")]
+    Storage(#[from] StorageError),
+    /// Its raft group cannot.
+    #[error("cannot open the raft group: {0}")]
+    Raft(String),
+}
+
+/// Why a run cannot be submitted now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The queue is full; wait for [`Shard::room`] and try again.
+    Full,
+    /// The log cannot be written: the disk is full.
+    DiskFull,
+    /// The shard has stopped.
+    Stopped,
+}
+
+/// A shard of this node.
+pub struct Shard {
+    id: ShardId,
+    rules: Arc<KeyspaceRules>,
+    store: RwLock<Store>,
+    shared: RwLock<Arc<Shared>>,
+    queue: Queue,
+    group: std::sync::OnceLock<Group>,
+    log: Arc<SharedLog>,
+    /// The time of the last applied entry, in ms.
+    applied_now: AtomicI64,
+    /// Index of the last applied entry.
+    applied_index: AtomicU64,
+    /// Bytes of payload applied since the last snapshot.
+    applied_bytes: AtomicU64,
+    snapshot_bytes_limit: AtomicU64,
+    snapshot_entries_limit: AtomicU64,
+    last_snapshot_index: AtomicU64,
+    snapshot_running: AtomicBool,
+    /// A sweep of expired keys is under way.
+    sweeping: AtomicBool,
+    /// `DEBUG SET-ACTIVE-EXPIRE` can turn sweeping off.
+    active_expire: AtomicBool,
+    stopped: AtomicBool,
+    /// Slow commands.
+    pub slowlog: slowlog::SlowLog,
+    /// Counters.
+    pub stats: ShardStats,
+}
+
+impl Shard {
+    /// Opens the store, restores the last snapshot, replays the log, and starts the proposer.
+    /// Returns when the shard can serve.
+    ///
+    /// # Errors
+    /// When files cannot be read or are damaged; the error names them.
+    pub async fn open(options: ShardOptions) -> Result<Arc<Self>, ShardError> {
+        let rules = Arc::clone(&options.rules);
+        let store = Store::open(&options.dir, options.rules, &options.encoding)?;
+        let shard = Arc::new(Self {
+            id: options.id,
+            rules,
+            store: RwLock::new(store),
+            shared: RwLock::new(Arc::new(options.shared)),
+            queue: Queue::new(clock::entropy()),
+            group: std::sync::OnceLock::new(),
+            log: Arc::clone(&options.log),
+            applied_now: AtomicI64::new(0),
+            applied_index: AtomicU64::new(0),
+            applied_bytes: AtomicU64::new(0),
+            snapshot_bytes_limit: AtomicU64::new(options.snapshot_log_bytes),
+            snapshot_entries_limit: AtomicU64::new(options.snapshot_log_entries),
+            last_snapshot_index: AtomicU64::new(0),
+            snapshot_running: AtomicBool::new(false),
+            sweeping: AtomicBool::new(false),
+            active_expire: AtomicBool::new(true),
+            stopped: AtomicBool::new(false),
+            slowlog: slowlog::SlowLog::default(),
+            stats: ShardStats::default(),
+        });
+        let machine = apply::Machine::new(Arc::clone(&shard));
+        let group_options =
+            GroupOptions { id: options.id, node: options.node, dir: options.dir.clone(), log: options.log };
+        let group = Group::open(group_options, machine).await.map_err(|error| ShardError::Raft(error.to_string()))?;
+        group.wait_ready().await.map_err(|error| ShardError::Raft(error.to_string()))?;
+        let _ = shard.group.set(group);
+        shard.last_snapshot_index.store(shard.status().snapshot_index, Ordering::Relaxed);
+        tokio::spawn(proposer::propose_forever(Arc::clone(&shard)));
+        tokio::spawn(proposer::tick_forever(Arc::clone(&shard)));
+        Ok(shard)
+    }
+
+    fn group(&self) -> &Group {
+        self.group.get().expect("the group is set before the shard is handed out")
+    }
+
+    /// The shard's number.
+    pub fn id(&self) -> ShardId {
+        self.id
+    }
+
+    /// Which engine keeps which key.
+    pub fn rules(&self) -> &Arc<KeyspaceRules> {
+        &self.rules
+    }
+
+    /// The raft group's view of itself.
+    pub fn status(&self) -> GroupStatus {
+        self.group().status()
+    }
+
+    /// The time that reads see: the machine's, but never before what was applied.
+    #[inline]
+    pub fn read_time(&self, now: UnixMs) -> UnixMs {
+        now.max(UnixMs(self.applied_now.load(Ordering::Relaxed)))
+    }
+
+    /// The store under its read lock, if this node may serve reads now. Not to be held across an
+    /// await.
+    #[inline]
+    pub fn read(&self) -> Option<RwLockReadGuard<'_, Store>> {
+        (self.group().read_gate() && !self.stopped.load(Ordering::Relaxed)).then(|| self.store.read())
+    }
+
+    /// Settings that handlers obey.
+    pub fn shared(&self) -> Arc<Shared> {
+        Arc::clone(&self.shared.read())
+    }
+
+    /// Replaces the settings that handlers obey.
+    pub fn set_shared(&self, shared: Shared) {
+        *self.shared.write() = Arc::new(shared);
+    }
+
+    /// Changes when snapshots are taken.
+    pub fn set_snapshot_limits(&self, log_bytes: u64, log_entries: u64) {
+        self.snapshot_bytes_limit.store(log_bytes, Ordering::Relaxed);
+        self.snapshot_entries_limit.store(log_entries, Ordering::Relaxed);
+    }
+
+    /// Turns the sweeping of expired keys on or off (`DEBUG SET-ACTIVE-EXPIRE`).
+    pub fn set_active_expire(&self, on: bool) {
+        self.active_expire.store(on, Ordering::Relaxed);
+    }
+
+    /// A context for a read outside any run.
+    pub fn read_context<'a>(&self, store: &'a Store, shared: &'a Shared, db: Db, now: UnixMs) -> ReadContext<'a> {
+        ReadContext {
+            store,
+            db,
+            now: self.read_time(now),
+            shared,
+            rng: std::cell::Cell::new(Rng::new(self.stats.next_read_seed())),
+            hits: Default::default(),
+            misses: Default::default(),
+            touch: true,
+        }
+    }
+
+    /// Runs one read under the lock that `store` stands for; answers whether it succeeded. Errors of
+    /// the command go into the reply.
+    ///
+    /// # Errors
+    /// When an engine cannot be read.
+    #[inline]
+    pub fn execute_read(
+        &self,
+        spec: &'static CommandSpec,
+        context: &ReadContext<'_>,
+        args: &[&[u8]],
+        reply: &mut Reply<'_>,
+    ) -> Result<bool, StorageError> {
+        apply::execute_read(spec, context, args, reply)
+    }
+
+    /// Submits a run; its replies come through the mailbox. Empties the run.
+    ///
+    /// # Errors
+    /// When the shard takes no writes now; the run is as it was.
+    pub fn submit(
+        &self,
+        run: &mut Run,
+        mailbox: &Arc<Mailbox>,
+        protocol: Protocol,
+        touch: bool,
+    ) -> Result<(), Refusal> {
+        if self.stopped.load(Ordering::Relaxed) {
+            return Err(Refusal::Stopped);
+        }
+        if self.log.is_stalled() {
+            return Err(Refusal::DiskFull);
+        }
+        self.queue.submit(run, mailbox, protocol, touch).map_err(|_| Refusal::Full)
+    }
+
+    /// Waits until the queue may have room.
+    pub async fn room(&self) {
+        let _ = tokio::time::timeout(std::time::Duration::from_millis(100), self.queue.room.notified()).await;
+    }
+
+    /// Changes a setting through the log, so that it changes on all replicas at the same entry.
+    /// Answers whether it was applied.
+    pub async fn replicate_setting(&self, name: &str, value: &str) -> bool {
+        self.submit_and_wait(|encoder| encoder.setting(name.as_bytes(), value.as_bytes())).await
+    }
+
+    async fn submit_and_wait(&self, encode: impl FnOnce(&mut batch::Encoder<'_>)) -> bool {
+        let (sender, receiver) = tokio::sync::oneshot::channel();
+        let done = Box::new(move |applied| {
+            let _ = sender.send(applied);
+        });
+        self.queue.submit_records(encode, done);
+        receiver.await.unwrap_or(false)
+    }
+
+    /// The digest of all data (`DEBUG DIGEST`).
+    ///
+    /// # Errors
+    /// When an engine cannot be read.
+    pub fn digest(&self, now: UnixMs) -> Result<[u8; 20], StorageError> {
+        let store = self.store.read();
+        digest::digest_store(&store, self.read_time(now))
+    }
+
+    /// Index of the last applied log entry.
+    pub fn applied_index(&self) -> LogIndex {
+        LogIndex(self.applied_index.load(Ordering::Relaxed))
+    }
+
+    /// Whether a snapshot is being taken.
+    pub fn snapshot_running(&self) -> bool {
+        self.snapshot_running.load(Ordering::Relaxed)
+    }
+
+    /// Takes a snapshot now and drops the log before it.
+    ///
+    /// # Errors
+    /// When one is being taken already, or its file cannot be written.
+    pub async fn snapshot(&self) -> Result<LogIndex, SnapshotError> {
+        if self.snapshot_running.swap(true, Ordering::AcqRel) {
+            return Err(SnapshotError::InProgress);
+        }
+        let bytes_before = self.applied_bytes.load(Ordering::Relaxed);
+        let result = self.group().snapshot().await;
+        self.snapshot_running.store(false, Ordering::Release);
+        if let Ok(index) = &result {
+            self.applied_bytes.fetch_sub(bytes_before, Ordering::Relaxed);
+            self.last_snapshot_index.store(index.0, Ordering::Relaxed);
+        }
+        self.stats.snapshot_done(result.is_ok(), clock::now());
+        result
+    }
+
+    /// Bytes of commands that wait for the next entry.
+    pub fn waiting_bytes(&self) -> usize {
+        self.queue.waiting_bytes()
+    }
+
+    /// Finishes what is under way, refuses what comes, and stops the group.
+    pub async fn shutdown(&self) {
+        while !self.queue.is_empty() && !self.stopped.load(Ordering::Relaxed) && !self.log.is_stalled() {
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
+        let drained = self.submit_and_wait_bounded().await;
+        tracing::debug!(drained, "shard stops");
+        self.stopped.store(true, Ordering::Relaxed);
+        self.queue.changed.notify_waiters();
+        self.group().shutdown().await;
+    }
+
+    /// An empty sweep as the last entry: when it is applied, all before it are.
+    async fn submit_and_wait_bounded(&self) -> bool {
+        let last = self.submit_and_wait(|encoder| encoder.expire(UnixMs(i64::MIN), 0));
+        tokio::time::timeout(std::time::Duration::from_secs(5), last).await.unwrap_or(false)
+    }
+
+    /// Stops the shard after an error that other replicas would not have.
+    fn fail(&self, what: &str, error: &dyn std::fmt::Display) {
+        tracing::error!(shard = self.id.0, %error, "{what}; the shard stops");
+        self.stopped.store(true, Ordering::Relaxed);
+        for proposal in self.queue.refuse_waiting() {
+            proposer::refuse(proposal, "ERR the shard has stopped after a storage error; see the server's log");
+        }
+    }
+}
+
+/// Waits for a submitted run.
+pub async fn wait_done(mailbox: &Mailbox, out: &mut Vec<u8>) {
+    std::future::poll_fn(|cx| match mailbox.poll_done(cx, out) {
+        Poll::Ready(()) => Poll::Ready(()),
+        Poll::Pending => Poll::Pending,
+    })
+    .await;
+}
+
+/// The durability policy that two of Redis's settings add up to.
+pub fn fsync_policy(append_only: bool, append_fsync: &str) -> FsyncPolicy {
+    match (append_only, append_fsync) {
+        (false, _) => FsyncPolicy::Memory,
+        (true, "always") => FsyncPolicy::Always,
+        (true, "no") => FsyncPolicy::No,
+        (true, _) => FsyncPolicy::EverySec,
+    }
+}

@@ -1,0 +1,222 @@
+//! Commands that wait for the shard's next log entry, and the entries that are under way.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use super::batch::{Encoder, HEADER_BYTES, Header};
+use super::run::{Mailbox, Op, Run, Submitted};
+use crate::limits::{ENTRY_TARGET_BYTES, PROPOSAL_QUEUE_MAX_BYTES};
+use crate::resp::Protocol;
+use crate::types::UnixMs;
+
+/// What an entry does besides what its payload says: who waits for which replies.
+#[derive(Default)]
+pub(crate) struct Proposal {
+    pub(crate) sequence: u64,
+    pub(crate) runs: Vec<Submitted>,
+    pub(crate) ops: Vec<Op>,
+    /// Encoded reads that ride along.
+    pub(crate) local: Vec<u8>,
+    /// Called after the entry was applied or failed.
+    pub(crate) done: Vec<Box<dyn FnOnce(bool) + Send>>,
+}
+
+#[derive(Default)]
+struct Waiting {
+    /// Room for the header, then command records.
+    log: Vec<u8>,
+    proposal: Proposal,
+    has_records: bool,
+}
+
+/// The queue of one shard.
+pub(crate) struct Queue {
+    /// Entries of other processes have another origin.
+    origin: u64,
+    waiting: Mutex<VecDeque<Waiting>>,
+    under_way: Mutex<VecDeque<Proposal>>,
+    /// Entries that were taken and are neither applied nor given up.
+    in_flight: AtomicUsize,
+    /// Signalled when something was added or an entry is done.
+    pub(crate) changed: Notify,
+    /// Signalled when the queue has room again.
+    pub(crate) room: Notify,
+    /// Held while the proposer must not take anything; see [`Queue::pause`].
+    paused: AtomicBool,
+    pause_turn: tokio::sync::Mutex<()>,
+    idle: Notify,
+}
+
+/// While this lives the proposer takes no entry and none is under way.
+pub(crate) struct Pause<'a> {
+    queue: &'a Queue,
+    _turn: tokio::sync::MutexGuard<'a, ()>,
+}
+
+impl Drop for Pause<'_> {
+    fn drop(&mut self) {
+        self.queue.paused.store(false, Ordering::Release);
+        self.queue.changed.notify_one();
+    }
+}
+
+/// The queue is full.
+pub(crate) struct Full;
+
+impl Queue {
+    pub(crate) fn new(origin: u64) -> Self {
+        Self {
+            origin,
+            waiting: Mutex::default(),
+            under_way: Mutex::default(),
+            in_flight: AtomicUsize::new(0),
+            changed: Notify::new(),
+            room: Notify::new(),
+            paused: AtomicBool::new(false),
+            pause_turn: tokio::sync::Mutex::new(()),
+            idle: Notify::new(),
+        }
+    }
+
+    /// Stops the proposer and waits until nothing is under way. What is put into the queue before
+    /// the pause ends goes *before* everything that waited already.
+    pub(crate) async fn pause(&self) -> Pause<'_> {
+        let turn = self.pause_turn.lock().await;
+        {
+            let _no_entry_is_taken_now = self.waiting.lock();
+            self.paused.store(true, Ordering::Release);
+        }
+        loop {
+            let idle = self.idle.notified();
+            if self.in_flight() == 0 {
+                break;
+            }
+            let _ = tokio::time::timeout(Duration::from_millis(5), idle).await;
+        }
+        Pause { queue: self, _turn: turn }
+    }
+
+    /// Copies a run into the entry being gathered and empties it.
+    pub(crate) fn submit(
+        &self,
+        run: &mut Run,
+        mailbox: &Arc<Mailbox>,
+        protocol: Protocol,
+        touch: bool,
+    ) -> Result<(), Full> {
+        let mut waiting = self.waiting.lock();
+        let queued: usize = waiting.iter().map(|entry| entry.log.len() + entry.proposal.local.len()).sum();
+        if queued > 0 && queued + run.bytes() > PROPOSAL_QUEUE_MAX_BYTES {
+            return Err(Full);
+        }
+        let entry = tail(&mut waiting);
+        entry.log.extend_from_slice(&run.log);
+        entry.proposal.local.extend_from_slice(&run.local);
+        entry.proposal.runs.push(Submitted { mailbox: Arc::clone(mailbox), protocol, touch, ops: run.ops.len() });
+        entry.proposal.ops.extend_from_slice(&run.ops);
+        entry.has_records = true;
+        drop(waiting);
+        run.clear();
+        self.changed.notify_one();
+        Ok(())
+    }
+
+    /// Adds records that no client waits for.
+    pub(crate) fn submit_records(&self, encode: impl FnOnce(&mut Encoder<'_>), done: Box<dyn FnOnce(bool) + Send>) {
+        {
+            let mut waiting = self.waiting.lock();
+            if self.paused.load(Ordering::Acquire) {
+                // Effects computed during a pause come first: they follow what is applied.
+                waiting.push_front(Waiting { log: vec![0; HEADER_BYTES], ..Waiting::default() });
+            }
+            let entry = match waiting.front_mut() {
+                Some(front) if !front.has_records => front,
+                _ => tail(&mut waiting),
+            };
+            encode(&mut Encoder(&mut entry.log));
+            entry.proposal.done.push(done);
+            entry.has_records = true;
+        }
+        self.changed.notify_one();
+    }
+
+    /// Closes the oldest gathered entry and notes it as under way; its payload is to be proposed.
+    pub(crate) fn take(&self, sequence: u64, now: UnixMs, seed: u64) -> Option<Vec<u8>> {
+        let entry = {
+            let mut waiting = self.waiting.lock();
+            if self.paused.load(Ordering::Acquire) {
+                return None;
+            }
+            let entry = waiting.pop_front()?;
+            // Counted before the lock is let go, so that a pause cannot miss it.
+            self.in_flight.fetch_add(1, Ordering::AcqRel);
+            entry
+        };
+        self.room.notify_waiters();
+        debug_assert!(entry.has_records, "entries are made when something is put into them");
+        let Waiting { mut log, mut proposal, .. } = entry;
+        Header { now, seed, origin: self.origin, sequence }.write(&mut log);
+        proposal.sequence = sequence;
+        self.under_way.lock().push_back(proposal);
+        Some(log)
+    }
+
+    /// Whether nothing waits to be proposed.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.waiting.lock().is_empty()
+    }
+
+    /// Bytes that wait to be proposed.
+    pub(crate) fn waiting_bytes(&self) -> usize {
+        self.waiting.lock().iter().map(|entry| entry.log.len()).sum()
+    }
+
+    /// Number of entries that were taken and are neither applied nor given up.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.in_flight.load(Ordering::Acquire)
+    }
+
+    /// An entry that was taken is applied or given up.
+    pub(crate) fn entry_done(&self) {
+        if self.in_flight.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.idle.notify_waiters();
+        }
+        if !self.is_empty() {
+            self.changed.notify_one();
+        }
+    }
+
+    /// The proposal of an entry that is being applied, if this process proposed it.
+    pub(crate) fn claim(&self, header: &Header) -> Option<Proposal> {
+        if header.origin != self.origin {
+            return None;
+        }
+        let mut under_way = self.under_way.lock();
+        let position = under_way.iter().position(|proposal| proposal.sequence == header.sequence)?;
+        under_way.remove(position)
+    }
+
+    /// The proposal with this sequence, if it was never applied.
+    pub(crate) fn abandon(&self, sequence: u64) -> Option<Proposal> {
+        let mut under_way = self.under_way.lock();
+        let position = under_way.iter().position(|proposal| proposal.sequence == sequence)?;
+        under_way.remove(position)
+    }
+
+    /// Everything that waits to be proposed, to be refused.
+    pub(crate) fn refuse_waiting(&self) -> Vec<Proposal> {
+        self.waiting.lock().drain(..).map(|entry| entry.proposal).collect()
+    }
+}
+
+fn tail(waiting: &mut VecDeque<Waiting>) -> &mut Waiting {
+    if waiting.back().is_none_or(|entry| entry.log.len() >= ENTRY_TARGET_BYTES) {
+        waiting.push_back(Waiting { log: vec![0; HEADER_BYTES], ..Waiting::default() });
+    }
+    waiting.back_mut().expect("there is an entry, made above if need be")
+}
