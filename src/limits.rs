@@ -33,5 +33,36 @@ pub const COMMANDS_PER_TURN_MAX: usize = 4096;
 /// Keys of a slot table that a snapshot serialises under one hold of the store's lock, unless a single value has more.
 pub const SNAPSHOT_BUFFER_BYTES: usize = 256 * 1024;
 
-const _: () = assert!(ENTRY_TARGET_BYTES <= PROPOSAL_QUEUE_MAX_BYTES);
-const _: () = assert!(READ_CHUNK_BYTES <= POOLED_BUFFER_MAX_BYTES);
+/// Smallest size of a log segment that may be configured, in bytes.
+pub const LOG_SEGMENT_MIN_BYTES: u64 = 4 * 1024;
+/// Default size at which the shared raft log starts a new segment, in bytes.
+pub const LOG_SEGMENT_DEFAULT_BYTES: u64 = 64 * 1024 * 1024;
+/// Largest size of a log segment that may be configured, in bytes.
+pub const LOG_SEGMENT_MAX_BYTES: u64 = 1024 * 1024 * 1024;
+/// Bytes queued for the log's writer above which a group's appends wait.
+pub const LOG_QUEUE_MAX_BYTES: usize = 64 * 1024 * 1024;
+/// Capacity that the log's buffers keep between batches, in bytes.
+pub const LOG_BUFFER_KEEP_BYTES: usize = 4 * 1024 * 1024;
+/// Bytes of recent entries that a group keeps in memory; older ones are read back from segments.
+pub const LOG_CACHE_MAX_BYTES: usize = 16 * 1024 * 1024;
+/// Distance in a segment between two points of a group's index, in bytes.
+pub const LOG_INDEX_STRIDE_BYTES: u64 = 16 * 1024;
+/// Bytes that a look-up in a segment reads at a time.
+pub const LOG_READ_CHUNK_BYTES: usize = 64 * 1024;
+/// Unsynced bytes at which `appendfsync everysec` does not wait for the second to end.
+pub const LOG_UNSYNCED_MAX_BYTES: u64 = 32 * 1024 * 1024;
+/// Longest payload of one log entry, in bytes.
+pub const LOG_PAYLOAD_MAX_BYTES: usize = 2 * 1024 * 1024 * 1024 - 1;
+/// Entries that stay in the log behind a snapshot, so that a replica that is a little behind
+/// does not need the snapshot.
+pub const LOG_TAIL_KEPT_ENTRIES: u64 = 256;
+/// Proposals that wait for one group's raft core; more make their callers wait.
+pub const PROPOSAL_QUEUE_MAX: u64 = 16 * 1024;
+
+const _: () = {
+    assert!(ENTRY_TARGET_BYTES <= PROPOSAL_QUEUE_MAX_BYTES);
+    assert!(READ_CHUNK_BYTES <= POOLED_BUFFER_MAX_BYTES);
+    assert!(LOG_SEGMENT_MIN_BYTES < LOG_SEGMENT_DEFAULT_BYTES && LOG_SEGMENT_DEFAULT_BYTES <= LOG_SEGMENT_MAX_BYTES);
+    assert!(LOG_PAYLOAD_MAX_BYTES < u32::MAX as usize - 1024, "a record's length is a u32");
+    assert!(LOG_INDEX_STRIDE_BYTES as usize <= LOG_READ_CHUNK_BYTES);
+};

@@ -3,11 +3,45 @@
 //! A [`Group`] replicates opaque payloads (`Bytes`) in order and hands the committed ones to a
 //! [`StateMachine`]. All groups of a node share one write-ahead log, [`SharedLog`]. This module
 //! does not know commands or storage.
+//!
+//! | part | what it is |
+//! |---|---|
+//! | [`log`] | the shared write-ahead log |
+//! | [`group`] | a group's handle: propose, read gate, snapshot |
+//! | [`state_machine`] | openraft's state machine, made of a [`StateMachine`] |
+//! | [`snapshot`] | snapshot files |
+//! | [`network`] | the connections of a group without peers |
+//! | [`types`], [`codec`] | openraft's type parameters, and their bytes |
+//!
+//! # The way of a proposal
+//! `propose` puts the payload into the queue of the group's core, a task of openraft's. The core
+//! appends everything queued to the log with one call, on its own task when the policy is not
+//! `always` (see `log::writer`). When the log reports the entries as flushed, they are committed,
+//! the task of the state machine applies them, and the callback of each runs there.
+//!
+//! # Invariants
+//! - A full disk never reaches openraft, which would stop the group: the log waits for room, and
+//!   a snapshot that cannot be written is reported to who asked for it.
+//! - The log is purged only up to a snapshot that is on disk.
+
+pub mod codec;
+pub mod group;
+pub mod log;
+pub mod network;
+pub mod snapshot;
+pub mod state_machine;
+pub mod types;
+
+#[cfg(test)]
+mod conformance;
 
 use std::io;
 use std::path::Path;
 
 use bytes::Bytes;
+
+pub use group::{Group, GroupError, GroupOptions, GroupStatus, ProposeError, Role, SnapshotError};
+pub use log::{FsyncPolicy, LogError, LogOptions, LogStats, SharedLog, StallReason};
 
 use crate::types::LogIndex;
 
@@ -25,7 +59,9 @@ pub trait StateMachine: Send + 'static {
     /// service up.
     fn begin_snapshot(&mut self) -> io::Result<Box<dyn SnapshotJob>>;
     /// Replaces the whole state by a snapshot's body, as [`SnapshotJob::write`] wrote it;
-    /// `index` is the last entry it contains.
+    /// `index` is the last entry it contains. The body begins at `body_offset` and is followed by a
+    /// footer of this layer: the machine's own format has to say where it ends. Blocking; called off
+    /// the runtime's workers.
     fn restore(&mut self, index: LogIndex, body: &Path, body_offset: u64) -> io::Result<()>;
 }
 

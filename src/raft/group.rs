@@ -1,0 +1,477 @@
+//! A raft group: opening, proposing, the read gate, snapshots, the end.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::{Acquire, Release};
+
+use openraft::async_runtime::watch::WatchReceiver;
+use openraft::errors::{ClientWriteError, ForwardToLeader};
+use openraft::raft::ClientWriteResult;
+use openraft::{Config, Raft, ServerState, SnapshotPolicy};
+
+use super::StateMachine;
+use super::log::{GroupLog, SharedLog};
+use super::network::NoPeers;
+use super::snapshot::{self, SnapshotFileError};
+use super::state_machine::{Adapter, Gate};
+use super::types::{Payload, PeerNode, ProposalResponder, TypeConfig};
+use crate::limits::{LOG_PAYLOAD_MAX_BYTES, LOG_TAIL_KEPT_ENTRIES, PROPOSAL_QUEUE_MAX};
+use crate::types::{LogIndex, NodeId, ShardId};
+
+/// Time between two heartbeats; raft's clock ticks five times as often.
+const HEARTBEAT_MS: u64 = 500;
+/// Shortest and longest silence after which a follower wants to lead.
+const ELECTION_MS: (u64, u64) = (1500, 3000);
+
+/// What a group is opened with.
+pub struct GroupOptions {
+    /// The shard that the group replicates; its number in the log.
+    pub id: ShardId,
+    /// This node.
+    pub node: NodeId,
+    /// The directory of the group's snapshots; made if need be.
+    pub dir: PathBuf,
+    /// The node's log.
+    pub log: Arc<SharedLog>,
+}
+
+/// A group cannot be opened, or has ended.
+#[derive(Debug, thiserror::Error)]
+pub enum GroupError {
+    /// The directory cannot be used.
+    #[error("{path}: {source}")]
+    Io {
+        /// The directory.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// The group's snapshot is damaged.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotFileError),
+    /// The log begins behind what the newest snapshot contains.
+    #[error("{dir} has no snapshot up to entry {purged}, and the log before that entry is gone")]
+    MissingSnapshot {
+        /// The directory of the group's snapshots.
+        dir: PathBuf,
+        /// The entry up to which the log was purged.
+        purged: u64,
+    },
+    /// Raft has ended: the reason.
+    #[error("raft group {group} has stopped: {reason}")]
+    Stopped {
+        /// The group.
+        group: u32,
+        /// openraft's words.
+        reason: String,
+    },
+}
+
+/// What became of a proposal that was not applied here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ProposeError {
+    /// Not executed and never will be: another node leads.
+    #[error("this node does not lead the shard")]
+    NotLeader {
+        /// Who does, if known.
+        leader: Option<NodeId>,
+    },
+    /// It may or may not be executed: leadership was lost or the node stopped meanwhile.
+    #[error("the outcome of the command is unknown")]
+    Unknown,
+    /// Not executed: the group has ended.
+    #[error("the shard has stopped")]
+    Stopped,
+    /// Not executed: the payload is longer than a log entry may be.
+    #[error("the command is too large")]
+    TooLarge,
+}
+
+/// Why there is no new snapshot. The group goes on.
+#[derive(Debug, thiserror::Error)]
+pub enum SnapshotError {
+    /// One is being made.
+    #[error("a snapshot is in progress")]
+    InProgress,
+    /// The state machine could not freeze its state.
+    #[error("the snapshot could not begin: {0}")]
+    Begin(io::Error),
+    /// The file could not be written.
+    #[error("writing a snapshot in {dir} failed: {source}")]
+    Write {
+        /// Where.
+        dir: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The group has ended.
+    #[error("the shard has stopped")]
+    Stopped,
+}
+
+/// What a node is in a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Leads.
+    Leader,
+    /// Follows.
+    Follower,
+    /// Wants to lead.
+    Candidate,
+    /// Follows without a vote.
+    Learner,
+    /// Has ended.
+    Stopped,
+}
+
+/// A group's state, for INFO.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupStatus {
+    /// The current term.
+    pub term: u64,
+    /// Who leads, if known.
+    pub leader: Option<NodeId>,
+    /// What this node is.
+    pub state: Role,
+    /// The last entry in the log.
+    pub last_log_index: Option<u64>,
+    /// The last entry known to be committed.
+    pub committed: Option<u64>,
+    /// The last entry applied to the state machine.
+    pub applied: Option<u64>,
+    /// The last entry the snapshot contains.
+    pub snapshot_index: Option<u64>,
+    /// The last entry purged from the log.
+    pub purged_index: Option<u64>,
+}
+
+/// One replica of a raft group. Drop it only after [`Group::shutdown`], or to imitate a crash.
+pub struct Group {
+    id: ShardId,
+    dir: PathBuf,
+    log: GroupLog,
+    raft: Raft<TypeConfig, Adapter>,
+    gate: Arc<Gate>,
+    /// Held while a snapshot is made.
+    snapshotting: tokio::sync::Mutex<()>,
+    /// Closed when the state machine is dropped.
+    machine_gone: tokio::sync::Mutex<tokio::sync::mpsc::Receiver<()>>,
+}
+
+impl Group {
+    /// Opens a group: a new one with this node as its only voter, else what is on disk. The snapshot
+    /// is restored into `machine` and the committed log replayed before this returns; use
+    /// [`Group::wait_ready`] before serving.
+    ///
+    /// # Errors
+    /// See [`GroupError`]; damaged files are left as they are.
+    pub async fn open(options: GroupOptions, machine: impl StateMachine) -> Result<Self, GroupError> {
+        let GroupOptions { id, node, dir, log } = options;
+        let log = log.group(id);
+        let opened = tokio::task::spawn_blocking({
+            let (dir, log) = (dir.clone(), log.clone());
+            move || load_snapshot(&dir, &log)
+        });
+        let current = opened.await.map_err(|error| stopped(id, &error))??;
+        let (alive, machine_gone) = tokio::sync::mpsc::channel(1);
+        let adapter = Adapter::new(Box::new(machine), dir.clone(), current, Some(alive));
+        let gate = Arc::clone(&adapter.gate);
+        let config = Arc::new(config(id).validate().map_err(|error| stopped(id, &error))?);
+        let raft = Raft::new(node.0, config, NoPeers, log.clone(), adapter).await.map_err(|error| stopped(id, &error))?;
+        let group =
+            Self { id, dir, log, raft, gate, snapshotting: Default::default(), machine_gone: machine_gone.into() };
+        group.watch();
+        group.begin(node).await?;
+        Ok(group)
+    }
+
+    /// Makes a new group's first entry, or has an old one elect a leader at once: the only voter
+    /// has nobody to wait for.
+    async fn begin(&self, node: NodeId) -> Result<(), GroupError> {
+        let initialized = self.raft.is_initialized().await.map_err(|error| stopped(self.id, &error))?;
+        if initialized {
+            self.raft.trigger().elect(false).await.map_err(|error| stopped(self.id, &error))
+        } else {
+            let members = BTreeMap::from([(node.0, PeerNode::default())]);
+            self.raft.initialize(members).await.map_err(|error| stopped(self.id, &error))
+        }
+    }
+
+    /// Keeps the gate's view of leadership up to date until the core ends.
+    fn watch(&self) {
+        let mut metrics = self.raft.server_metrics();
+        let gate = Arc::clone(&self.gate);
+        tokio::spawn(async move {
+            loop {
+                let (term, only_voter) = {
+                    let now = metrics.borrow_watched();
+                    let leads = now.state == ServerState::Leader;
+                    let voters: Vec<u64> = now.membership_config.voter_ids().collect();
+                    (if leads { now.vote.leader_id.term } else { 0 }, voters == [now.id])
+                };
+                gate.only_voter.store(only_voter, Release);
+                gate.leader_term.store(term, Release);
+                gate.changed.notify_waiters();
+                if metrics.changed().await.is_err() {
+                    break;
+                }
+            }
+            gate.leader_term.store(0, Release);
+            gate.stopped.store(true, Release);
+            gate.changed.notify_waiters();
+        });
+    }
+
+    /// The shard.
+    pub fn id(&self) -> ShardId {
+        self.id
+    }
+
+    /// Queues a payload to be replicated and applied. Waits only while raft's queue is full, not
+    /// for the outcome: `done` is called exactly once, with the index after the entry was applied here,
+    /// or with an error. It runs on a task of raft's and must be short.
+    ///
+    /// # Errors
+    /// When the payload was not queued; `done` has then been called with the same error.
+    pub async fn propose(
+        &self,
+        payload: bytes::Bytes,
+        done: impl FnOnce(Result<LogIndex, ProposeError>) + Send + 'static,
+    ) -> Result<(), ProposeError> {
+        let refusal = if payload.len() > LOG_PAYLOAD_MAX_BYTES {
+            Some(ProposeError::TooLarge)
+        } else if self.gate.stopped.load(Acquire) {
+            Some(ProposeError::Stopped)
+        } else {
+            None
+        };
+        if let Some(error) = refusal {
+            done(Err(error));
+            return Err(error);
+        }
+        let pending = Pending(Some(done));
+        let responder = ProposalResponder::new(move |result: ClientWriteResult<TypeConfig>| {
+            pending.complete(result.map(|response| LogIndex(response.log_id.index)).map_err(|error| outcome(&error)));
+        });
+        // A responder that is dropped on the way reports `Unknown`.
+        self.raft.client_write_ff(Payload(payload), Some(responder)).await.map_err(|_| ProposeError::Unknown)
+    }
+
+    /// Whether a read of the state machine is linearizable now: this node leads, has applied the
+    /// first entry of its term, so that it has seen everything that was ever committed, and no
+    /// other can lead. Three loads of atomics.
+    ///
+    /// That no other can lead is known only while this node is the only voter; a group with more
+    /// voters keeps the gate shut.
+    pub fn read_gate(&self) -> bool {
+        self.gate.is_open()
+    }
+
+    /// The index of the last applied entry.
+    pub fn applied(&self) -> Option<LogIndex> {
+        self.gate.applied_next.load(Acquire).checked_sub(1).map(LogIndex)
+    }
+
+    /// Waits until this node leads and has applied everything that was committed before.
+    ///
+    /// # Errors
+    /// When the group ends instead.
+    pub async fn wait_ready(&self) -> Result<(), GroupError> {
+        loop {
+            let changed = self.gate.changed.notified();
+            tokio::pin!(changed);
+            // From here on a change is not missed.
+            changed.as_mut().enable();
+            if self.gate.is_open() {
+                return Ok(());
+            }
+            if self.gate.stopped.load(Acquire) {
+                return Err(self.stop_reason());
+            }
+            changed.await;
+        }
+    }
+
+    /// Waits until the group ends by itself, and tells why: an error of the log or of the state
+    /// machine.
+    pub async fn wait_stopped(&self) -> GroupError {
+        loop {
+            let changed = self.gate.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            if self.gate.stopped.load(Acquire) {
+                return self.stop_reason();
+            }
+            changed.await;
+        }
+    }
+
+    fn stop_reason(&self) -> GroupError {
+        let reason = match &self.raft.metrics().borrow_watched().running_state {
+            Ok(()) => "its task is gone".to_owned(),
+            Err(fatal) => fatal.to_string(),
+        };
+        GroupError::Stopped { group: self.id.0, reason }
+    }
+
+    /// The group's state.
+    pub fn status(&self) -> GroupStatus {
+        let metrics = self.raft.metrics();
+        let now = metrics.borrow_watched();
+        GroupStatus {
+            term: now.current_term,
+            leader: now.current_leader.map(NodeId),
+            state: match now.state {
+                ServerState::Leader => Role::Leader,
+                ServerState::Follower => Role::Follower,
+                ServerState::Candidate => Role::Candidate,
+                ServerState::Learner => Role::Learner,
+                ServerState::Shutdown => Role::Stopped,
+            },
+            last_log_index: now.last_log_index,
+            committed: now.local_committed.map(|id| id.index),
+            applied: self.applied().map(|index| index.0),
+            snapshot_index: now.snapshot.map(|id| id.index),
+            purged_index: self.log.purged().map(|id| id.index),
+        }
+    }
+
+    /// Writes a snapshot of the state as of the last applied entry, and purges the log up to a
+    /// small tail. Answers which entry the snapshot contains up to; at once if there already is
+    /// one of this state.
+    ///
+    /// The state is frozen between two entries; the writing goes on beside the applying.
+    ///
+    /// # Errors
+    /// See [`SnapshotError`]. A failure leaves the older snapshot and the log as they were.
+    pub async fn snapshot(&self) -> Result<LogIndex, SnapshotError> {
+        let _alone = self.snapshotting.try_lock().map_err(|_| SnapshotError::InProgress)?;
+        let begun = self.raft.with_state_machine(|machine| {
+            let begun = machine.begin_snapshot();
+            Box::pin(std::future::ready(begun))
+        });
+        let begun = begun.await.map_err(|_| SnapshotError::Stopped)?.map_err(SnapshotError::Begin)?;
+        let Some((meta, job)) = begun else {
+            let index = self.raft.metrics().borrow_watched().snapshot.map_or(0, |id| id.index);
+            return Ok(LogIndex(index));
+        };
+        let index = meta.last_log_id.map_or(0, |id| id.index);
+        let dir = self.dir.clone();
+        let written = tokio::task::spawn_blocking(move || snapshot::write(&dir, &meta, job).map(|file| (meta, file)));
+        let write_error = |source| SnapshotError::Write { dir: self.dir.clone(), source };
+        let (meta, file) = written.await.map_err(|error| write_error(io::Error::other(error)))?.map_err(write_error)?;
+        let path = file.path.clone();
+        let offered = self.raft.with_state_machine(move |machine| {
+            machine.offer_snapshot(meta, file);
+            Box::pin(std::future::ready(()))
+        });
+        offered.await.map_err(|_| SnapshotError::Stopped)?;
+        self.raft.trigger().snapshot().await.map_err(|_| SnapshotError::Stopped)?;
+        let wait = self.raft.wait(None);
+        let taken = wait.metrics(
+            |now| now.running_state.is_err() || now.snapshot.is_some_and(|id| id.index >= index),
+            "the snapshot is taken over",
+        );
+        if taken.await.map_err(|_| SnapshotError::Stopped)?.running_state.is_err() {
+            return Err(SnapshotError::Stopped);
+        }
+        if let Some(upto) = index.checked_sub(LOG_TAIL_KEPT_ENTRIES) {
+            self.raft.trigger().purge_log(upto).await.map_err(|_| SnapshotError::Stopped)?;
+        }
+        let dir = self.dir.clone();
+        let removed = tokio::task::spawn_blocking(move || snapshot::remove_others(&dir, &path)).await;
+        if let Ok(Err(error)) = removed {
+            tracing::warn!(dir = %self.dir.display(), %error, "older snapshots cannot be deleted");
+        }
+        Ok(LogIndex(index))
+    }
+
+    /// Ends the group; what was proposed and not applied has an unknown outcome. The state machine
+    /// is dropped before this returns. The log stays open.
+    pub async fn shutdown(&self) {
+        if let Err(error) = self.raft.shutdown().await {
+            tracing::error!(group = self.id.0, %error, "the raft core panicked");
+        }
+        // `None`: the sender, which the adapter holds, is gone.
+        let gone = self.machine_gone.lock().await.recv().await;
+        debug_assert!(gone.is_none(), "nothing is ever sent");
+    }
+}
+
+fn stopped(id: ShardId, error: &dyn std::fmt::Display) -> GroupError {
+    GroupError::Stopped { group: id.0, reason: error.to_string() }
+}
+
+fn config(id: ShardId) -> Config {
+    Config {
+        cluster_name: format!("shard-{}", id.0),
+        heartbeat_interval: HEARTBEAT_MS,
+        election_timeout_min: ELECTION_MS.0,
+        election_timeout_max: ELECTION_MS.1,
+        // `Group::snapshot` decides, so that a full disk is no error of openraft's.
+        snapshot_policy: SnapshotPolicy::Never,
+        max_in_snapshot_log_to_keep: LOG_TAIL_KEPT_ENTRIES,
+        enable_pre_vote: Some(true),
+        // A leader that restarts has to win an election: its lease is not to be trusted.
+        enable_leader_restore: Some(false),
+        api_channel_size: Some(PROPOSAL_QUEUE_MAX),
+        ..Config::default()
+    }
+}
+
+/// Finds and verifies the group's snapshot. Blocking.
+fn load_snapshot(
+    dir: &std::path::Path,
+    log: &GroupLog,
+) -> Result<Option<openraft::alias::SnapshotOf<TypeConfig, snapshot::SnapshotFile>>, GroupError> {
+    let io_error = |source| GroupError::Io { path: dir.to_owned(), source };
+    std::fs::create_dir_all(dir).map_err(io_error)?;
+    let loaded = match snapshot::newest(dir).map_err(io_error)? {
+        Some(path) => {
+            let described = snapshot::verify(&path)?;
+            let (file, _) = snapshot::open(&path)?;
+            Some(openraft::alias::SnapshotOf::<TypeConfig, _> { meta: described.meta, snapshot: file })
+        }
+        None => None,
+    };
+    let contained = loaded.as_ref().and_then(|loaded| loaded.meta.last_log_id);
+    match log.purged() {
+        Some(purged) if contained.is_none_or(|id| id.index < purged.index) => {
+            Err(GroupError::MissingSnapshot { dir: dir.to_owned(), purged: purged.index })
+        }
+        _ => Ok(loaded),
+    }
+}
+
+/// Calls back exactly once: with the outcome, or with `Unknown` when raft drops it.
+struct Pending<F: FnOnce(Result<LogIndex, ProposeError>)>(Option<F>);
+
+impl<F: FnOnce(Result<LogIndex, ProposeError>)> Pending<F> {
+    fn complete(mut self, result: Result<LogIndex, ProposeError>) {
+        if let Some(done) = self.0.take() {
+            done(result);
+        }
+    }
+}
+
+impl<F: FnOnce(Result<LogIndex, ProposeError>)> Drop for Pending<F> {
+    fn drop(&mut self) {
+        if let Some(done) = self.0.take() {
+            done(Err(ProposeError::Unknown));
+        }
+    }
+}
+
+fn outcome(error: &ClientWriteError<TypeConfig>) -> ProposeError {
+    match error {
+        ClientWriteError::ForwardToLeader(ForwardToLeader { leader_id, .. }) => {
+            ProposeError::NotLeader { leader: leader_id.map(NodeId) }
+        }
+        // The latter two cannot happen to a plain proposal.
+        ClientWriteError::LogEntryDiscarded(_)
+        | ClientWriteError::ChangeMembershipError(_)
+        | ClientWriteError::PreconditionFailed(_) => ProposeError::Unknown,
+    }
+}

@@ -1,0 +1,112 @@
+//! Segments: files named by their number, each a header and records.
+//!
+//! ```text
+//! offset
+//!  0  magic      8 bytes "kvorumWL"
+//!  8  version    u32 = 1
+//! 12  check      u32   crc32 of bytes 16..32
+//! 16  log id     u64   random, the same in all segments of a node's log
+//! 24  number     u64   consecutive
+//! 32  records
+//! ```
+//!
+//! A segment is written under a temporary name, with the state of every group as its first
+//! records (see `writer`), synced, and only then given its name: a segment that has its name has
+//! a whole header.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::super::codec::Reader;
+
+/// Bytes before the first record.
+pub(super) const HEADER_BYTES: usize = 32;
+const MAGIC: &[u8; 8] = b"kvorumWL";
+const VERSION: u32 = 1;
+const SUFFIX: &str = ".log";
+
+/// What a header says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Header {
+    pub(super) log_id: u64,
+    pub(super) segment: u64,
+}
+
+impl Header {
+    pub(super) fn encode(self) -> [u8; HEADER_BYTES] {
+        let mut bytes = [0; HEADER_BYTES];
+        bytes[..8].copy_from_slice(MAGIC);
+        bytes[8..12].copy_from_slice(&VERSION.to_le_bytes());
+        bytes[16..24].copy_from_slice(&self.log_id.to_le_bytes());
+        bytes[24..].copy_from_slice(&self.segment.to_le_bytes());
+        let check = crc32fast::hash(&bytes[16..]);
+        bytes[12..16].copy_from_slice(&check.to_le_bytes());
+        bytes
+    }
+
+    pub(super) fn decode(bytes: &[u8]) -> Result<Self, &'static str> {
+        let header = bytes.get(..HEADER_BYTES).ok_or("the header is incomplete")?;
+        if &header[..8] != MAGIC {
+            return Err("this is not a log segment");
+        }
+        let mut reader = Reader(&header[8..]);
+        let (version, check) =
+            (reader.u32().map_err(|error| error.0)?, reader.u32().map_err(|error| error.0)?);
+        if version != VERSION {
+            return Err("a segment of an unknown version");
+        }
+        if check != crc32fast::hash(&header[16..]) {
+            return Err("the header's checksum does not match");
+        }
+        let (log_id, segment) = (reader.u64().map_err(|error| error.0)?, reader.u64().map_err(|error| error.0)?);
+        Ok(Self { log_id, segment })
+    }
+}
+
+/// The name of a segment's file.
+pub(super) fn path(dir: &Path, segment: u64) -> PathBuf {
+    dir.join(format!("{segment:016x}{SUFFIX}"))
+}
+
+/// The name a segment has until it is whole.
+pub(super) fn temporary_path(dir: &Path, segment: u64) -> PathBuf {
+    dir.join(format!("{segment:016x}.tmp"))
+}
+
+/// Numbers of the segments in a directory, in order; deletes unfinished ones.
+pub(super) fn list(dir: &Path) -> io::Result<Vec<u64>> {
+    let mut segments = Vec::new();
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let Some(name) = name.to_str() else { continue };
+        if name.ends_with(".tmp") {
+            fs::remove_file(entry.path())?;
+        } else if let Some(number) = name.strip_suffix(SUFFIX)
+            && let Ok(number) = u64::from_str_radix(number, 16)
+        {
+            segments.push(number);
+        }
+    }
+    segments.sort_unstable();
+    Ok(segments)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn header_round_trips_and_notices_damage() {
+        let header = Header { log_id: 0x1122_3344_5566_7788, segment: 9 };
+        let bytes = header.encode();
+        assert_eq!(Header::decode(&bytes), Ok(header));
+        for at in 0..HEADER_BYTES {
+            let mut damaged = bytes;
+            damaged[at] ^= 0x10;
+            assert!(Header::decode(&damaged).is_err(), "byte {at}");
+            assert!(Header::decode(&bytes[..at]).is_err(), "cut at {at}");
+        }
+    }
+}

@@ -1,0 +1,568 @@
+//! The shared write-ahead log, seen through the traits that openraft uses it by.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU8, Ordering::SeqCst};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use kvorum::raft::log::{GroupLog, LogFile, LogFiles, OsFiles, check_segment};
+use kvorum::raft::types::{Entry, EntryPayload, Flushed, LeaderId, LogId, Payload, TypeConfig, Vote};
+use kvorum::raft::{FsyncPolicy, LogError, LogOptions, SharedLog, StallReason};
+use kvorum::types::ShardId;
+use kvorum::types::rng::Rng;
+use openraft::storage::{RaftLogReader, RaftLogStorage};
+use openraft::type_config::TypeConfigExt;
+
+const GROUP: ShardId = ShardId(7);
+
+fn id(term: u64, index: u64) -> LogId {
+    LogId { leader_id: LeaderId { term, node_id: 1 }, index }
+}
+
+fn entry(term: u64, index: u64, payload: impl Into<Bytes>) -> Entry {
+    Entry { log_id: id(term, index), payload: EntryPayload::Normal(Payload(payload.into())) }
+}
+
+fn payload(index: u64, length: usize) -> Vec<u8> {
+    let mut rng = Rng::new(index + 1);
+    (0..length).map(|_| rng.below(256) as u8).collect()
+}
+
+async fn append(log: &mut GroupLog, entries: Vec<Entry>) -> io::Result<()> {
+    let (sender, receiver) = TypeConfig::oneshot();
+    log.append(entries, Flushed::signal(sender)).await?;
+    receiver.await.map_err(|_| io::Error::other("the log dropped the callback"))?
+}
+
+async fn all(log: &mut GroupLog) -> Vec<Entry> {
+    log.try_get_log_entries(..).await.expect("the log is readable")
+}
+
+fn indexes(entries: &[Entry]) -> Vec<u64> {
+    entries.iter().map(|entry| entry.log_id.index).collect()
+}
+
+fn open(dir: &Path, options: LogOptions) -> Arc<SharedLog> {
+    SharedLog::open(dir, options).expect("the log opens")
+}
+
+fn options(policy: FsyncPolicy) -> LogOptions {
+    LogOptions::new(policy)
+}
+
+fn small_segments(policy: FsyncPolicy) -> LogOptions {
+    LogOptions { segment_bytes: 4096, cache_bytes: 2000, ..LogOptions::new(policy) }
+}
+
+fn copy_dir(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("a directory");
+    for file in fs::read_dir(from).expect("a directory") {
+        let file = file.expect("a file");
+        fs::copy(file.path(), to.join(file.file_name())).expect("a copy");
+    }
+}
+
+fn segments(dir: &Path) -> Vec<PathBuf> {
+    let mut found: Vec<_> = fs::read_dir(dir)
+        .expect("a directory")
+        .map(|file| file.expect("a file").path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "log"))
+        .collect();
+    found.sort();
+    found
+}
+
+async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !holds() {
+        assert!(start.elapsed() < Duration::from_secs(20), "{what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everything_survives_a_close_and_a_crash() {
+    for policy in [FsyncPolicy::Always, FsyncPolicy::EverySec, FsyncPolicy::No] {
+        for close in [true, false] {
+            let dir = tempfile::tempdir().expect("a directory");
+            let (live, copy) = (dir.path().join("live"), dir.path().join("copy"));
+            let log = open(&live, options(policy));
+            let mut group = log.group(GROUP);
+            let vote = Vote { leader_id: LeaderId { term: 3, node_id: 1 }, committed: true };
+            group.save_vote(&vote).await.expect("saved");
+            let entries: Vec<_> = (0..50).map(|index| entry(3, index, payload(index, 100))).collect();
+            append(&mut group, entries.clone()).await.expect("appended");
+            group.save_committed(Some(id(3, 48))).await.expect("saved");
+            append(&mut group, vec![entry(3, 50, "last")]).await.expect("appended");
+            if close {
+                log.close().expect("closes");
+            }
+            copy_dir(&live, &copy);
+            let again = open(&copy, options(policy));
+            let mut group = again.group(GROUP);
+            assert_eq!(group.read_vote().await.expect("readable"), Some(vote));
+            assert_eq!(group.read_committed().await.expect("readable"), Some(id(3, 48)));
+            assert_eq!(all(&mut group).await[..50], entries);
+            assert_eq!(group.get_log_state().await.expect("readable").last_log_id, Some(id(3, 50)));
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cut_anywhere_in_the_last_record_leaves_the_one_before() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let live = dir.path().join("live");
+    let log = open(&live, options(FsyncPolicy::EverySec));
+    let mut group = log.group(GROUP);
+    append(&mut group, vec![entry(1, 0, "first"), entry(1, 1, "second")]).await.expect("appended");
+    let segment = segments(&live).pop().expect("a segment");
+    let before = fs::metadata(&segment).expect("a file").len();
+    append(&mut group, vec![entry(1, 2, payload(2, 60))]).await.expect("appended");
+    let bytes = fs::read(&segment).expect("readable");
+    drop((group, log));
+    for cut in before..bytes.len() as u64 {
+        fs::write(&segment, &bytes[..cut as usize]).expect("written");
+        let log = open(&live, options(FsyncPolicy::EverySec));
+        let mut group = log.group(GROUP);
+        assert_eq!(indexes(&all(&mut group).await), [0, 1], "cut at {cut}");
+        // The log goes on behind the cut.
+        append(&mut group, vec![entry(2, 2, "again")]).await.expect("appended");
+        log.close().expect("closes");
+        drop((group, log));
+        let log = open(&live, options(FsyncPolicy::EverySec));
+        assert_eq!(all(&mut log.group(GROUP)).await[2], entry(2, 2, "again"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flipped_bit_is_reported_with_segment_and_offset() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let live = dir.path().join("live");
+    let log = open(&live, small_segments(FsyncPolicy::EverySec));
+    let mut group = log.group(GROUP);
+    let mut starts = Vec::new();
+    for index in 0..30 {
+        let last = segments(&live).pop().expect("a segment");
+        starts.push((last.clone(), fs::metadata(&last).expect("a file").len()));
+        append(&mut group, vec![entry(1, index, payload(index, 400))]).await.expect("appended");
+    }
+    drop((group, log));
+    assert!(segments(&live).len() >= 3);
+    let last = segments(&live).pop().expect("a segment");
+    for (segment, start) in &starts {
+        let bytes = fs::read(segment).expect("readable");
+        // Where the entry began a new segment, the start is the old one's end.
+        if *start + 12 >= bytes.len() as u64 {
+            continue;
+        }
+        for at in [0, 4, 9, 12, 40, 300] {
+            let mut damaged = bytes.clone();
+            let Some(byte) = damaged.get_mut(*start as usize + at) else { continue };
+            *byte ^= 4;
+            fs::write(segment, &damaged).expect("written");
+            let is_tail = *segment == last && *start as usize + 2 * 441 > bytes.len();
+            match SharedLog::open(&live, small_segments(FsyncPolicy::EverySec)) {
+                Err(LogError::Corrupt { segment: named, offset, .. }) => {
+                    assert_eq!((&named, offset), (segment, *start), "byte {at}");
+                }
+                Ok(_) => assert!(is_tail, "damage at {start}+{at} of {} went unnoticed", segment.display()),
+                Err(other) => panic!("unexpected: {other}"),
+            }
+            fs::write(segment, &bytes).expect("written");
+        }
+    }
+    let log = open(&live, small_segments(FsyncPolicy::EverySec));
+    assert_eq!(all(&mut log.group(GROUP)).await.len(), 30);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_segment_and_a_second_process_are_errors() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let log = open(dir.path(), small_segments(FsyncPolicy::EverySec));
+    let mut group = log.group(GROUP);
+    for index in 0..40 {
+        append(&mut group, vec![entry(1, index, payload(index, 400))]).await.expect("appended");
+    }
+    assert!(matches!(SharedLog::open(dir.path(), options(FsyncPolicy::No)), Err(LogError::Locked { .. })));
+    log.close().expect("closes");
+    let paths = segments(dir.path());
+    let aside = dir.path().join("aside");
+    fs::rename(&paths[1], &aside).expect("renamed");
+    let error = SharedLog::open(dir.path(), options(FsyncPolicy::No)).err().expect("an error");
+    assert!(matches!(&error, LogError::MissingSegment { segment } if *segment == paths[1]), "{error}");
+    fs::rename(&aside, &paths[1]).expect("renamed");
+    fs::remove_file(&paths[0]).expect("removed");
+    let error = SharedLog::open(dir.path(), options(FsyncPolicy::No)).err().expect("an error");
+    assert!(matches!(error, LogError::MissingEntries { group: 7, .. }), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn purged_segments_are_deleted_once_all_groups_have_purged() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let log = open(dir.path(), small_segments(FsyncPolicy::EverySec));
+    let (mut one, mut two) = (log.group(ShardId(1)), log.group(ShardId(2)));
+    let vote = Vote { leader_id: LeaderId { term: 1, node_id: 1 }, committed: true };
+    two.save_vote(&vote).await.expect("saved");
+    for index in 0..60 {
+        append(&mut one, vec![entry(1, index, payload(index, 300))]).await.expect("appended");
+        append(&mut two, vec![entry(1, index, payload(index, 50))]).await.expect("appended");
+    }
+    let before = log.stats();
+    assert!(before.segments > 5, "{before:?}");
+    assert_eq!(before.segments as usize, segments(dir.path()).len());
+    assert_eq!(before.bytes, segments(dir.path()).iter().map(|path| fs::metadata(path).expect("a file").len()).sum());
+    one.purge(id(1, 59)).await.expect("purged");
+    assert_eq!(log.bytes_since_purge(ShardId(1)), 0);
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(log.stats().segments, before.segments, "the other group still needs them");
+    two.purge(id(1, 55)).await.expect("purged");
+    let log_now = Arc::clone(&log);
+    eventually("segments are deleted", move || log_now.stats().segments < 4).await;
+    assert_eq!(log.stats().segments as usize, segments(dir.path()).len());
+    log.close().expect("closes");
+    let log = open(dir.path(), small_segments(FsyncPolicy::EverySec));
+    let (mut one, mut two) = (log.group(ShardId(1)), log.group(ShardId(2)));
+    assert_eq!(all(&mut one).await, []);
+    assert_eq!(one.get_log_state().await.expect("readable").last_log_id, Some(id(1, 59)));
+    assert_eq!(indexes(&all(&mut two).await), [56, 57, 58, 59]);
+    assert_eq!(two.read_vote().await.expect("readable"), Some(vote), "votes outlive their segment");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn memory_keeps_votes_and_writes_entries_when_the_policy_changes() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let log = open(dir.path(), options(FsyncPolicy::Memory));
+    let mut group = log.group(GROUP);
+    let vote = Vote { leader_id: LeaderId { term: 1, node_id: 1 }, committed: true };
+    group.save_vote(&vote).await.expect("saved");
+    append(&mut group, (0..10).map(|index| entry(1, index, "gone")).collect()).await.expect("appended");
+    group.save_committed(Some(id(1, 9))).await.expect("saved");
+    log.close().expect("closes");
+    let log = open(dir.path(), options(FsyncPolicy::Memory));
+    let mut group = log.group(GROUP);
+    assert_eq!(group.read_vote().await.expect("readable"), Some(vote));
+    assert_eq!(all(&mut group).await, []);
+    assert_eq!(group.read_committed().await.expect("readable"), None);
+    append(&mut group, (0..10).map(|index| entry(2, index, "kept")).collect()).await.expect("appended");
+    group.purge(id(2, 3)).await.expect("purged");
+    log.set_policy(FsyncPolicy::EverySec);
+    append(&mut group, vec![entry(2, 10, "kept")]).await.expect("appended");
+    log.close().expect("closes");
+    let log = open(dir.path(), options(FsyncPolicy::Memory));
+    assert_eq!(indexes(&all(&mut log.group(GROUP)).await), [4, 5, 6, 7, 8, 9, 10]);
+}
+
+/// Random operations on three groups against a plain map, with tiny segments and caches, so that
+/// most reads come from disk; with restarts, clean and not.
+#[tokio::test(flavor = "multi_thread")]
+async fn agrees_with_a_model() {
+    #[derive(Default)]
+    struct Model {
+        entries: BTreeMap<u64, Entry>,
+        purged: Option<LogId>,
+        next: u64,
+        term: u64,
+    }
+    for seed in 0..6 {
+        let mut rng = Rng::new(seed);
+        let dir = tempfile::tempdir().expect("a directory");
+        let mut home = dir.path().join("0");
+        let mut log = open(&home, small_segments(FsyncPolicy::EverySec));
+        let mut models: Vec<Model> = (0..3).map(|_| Model { term: 1, ..Model::default() }).collect();
+        for step in 0..400 {
+            let which = rng.below(3);
+            let model = &mut models[which as usize];
+            let mut group = log.group(ShardId(which as u32));
+            match rng.below(20) {
+                0..=13 => {
+                    let count = 1 + rng.below(8);
+                    let entries: Vec<_> = (model.next..model.next + count)
+                        .map(|index| entry(model.term, index, payload(rng.next_u64(), rng.below(900) as usize)))
+                        .collect();
+                    append(&mut group, entries.clone()).await.expect("appended");
+                    model.next += count;
+                    model.entries.extend(entries.into_iter().map(|entry| (entry.log_id.index, entry)));
+                }
+                14..=15 if !model.entries.is_empty() => {
+                    let (&first, &last) =
+                        (model.entries.keys().next().expect("some"), model.entries.keys().last().expect("some"));
+                    let keep = first + rng.below(last - first + 1);
+                    group.truncate_after(Some(model.entries[&keep].log_id)).await.expect("truncated");
+                    model.entries.retain(|index, _| *index <= keep);
+                    model.next = keep + 1;
+                    model.term += 1;
+                }
+                16 if !model.entries.is_empty() => {
+                    let (&first, &last) =
+                        (model.entries.keys().next().expect("some"), model.entries.keys().last().expect("some"));
+                    let upto = first + rng.below(last - first + 1) / 2;
+                    let purged = model.entries[&upto].log_id;
+                    group.purge(purged).await.expect("purged");
+                    model.entries.retain(|index, _| *index > upto);
+                    model.purged = Some(purged);
+                }
+                17 if rng.below(4) == 0 => {
+                    let next_home = dir.path().join(format!("{}", step + 1));
+                    if rng.below(2) == 0 {
+                        log.close().expect("closes");
+                    } else {
+                        // Truncations and purges that nothing followed may not be written yet.
+                        append(&mut group, vec![entry(model.term, model.next, "flush")]).await.expect("appended");
+                        model.entries.insert(model.next, entry(model.term, model.next, "flush"));
+                        model.next += 1;
+                    }
+                    tokio::time::sleep(Duration::from_millis(30)).await;
+                    copy_dir(&home, &next_home);
+                    home = next_home;
+                    drop(group);
+                    log = open(&home, small_segments(FsyncPolicy::EverySec));
+                }
+                _ => {}
+            }
+            let mut group = log.group(ShardId(which as u32));
+            let model = &models[which as usize];
+            let low = rng.below(model.next + 2);
+            let high = low + rng.below(40);
+            let expected: Vec<_> = model.entries.range(low..high).map(|(_, entry)| entry.clone()).collect();
+            let got = group.try_get_log_entries(low..high).await.expect("readable");
+            assert_eq!(got, expected, "seed {seed} step {step} group {which} range {low}..{high}");
+            assert_eq!(group.get_log_state().await.expect("readable").last_purged_log_id, model.purged);
+        }
+        for (which, model) in models.iter().enumerate() {
+            let got = all(&mut log.group(ShardId(which as u32))).await;
+            assert_eq!(got, model.entries.values().cloned().collect::<Vec<_>>(), "seed {seed} group {which}");
+        }
+    }
+}
+
+/// Many groups append at once under every policy, which changes meanwhile: no callback is left behind.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn no_append_is_left_behind() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let log = open(dir.path(), LogOptions { segment_bytes: 64 * 1024, ..options(FsyncPolicy::EverySec) });
+    let tasks: Vec<_> = (0..8u32)
+        .map(|shard| {
+            let mut group = log.group(ShardId(shard));
+            tokio::spawn(async move {
+                for index in 0..300 {
+                    let appended = append(&mut group, vec![entry(1, index, payload(index, 200))]);
+                    tokio::time::timeout(Duration::from_secs(20), appended).await.expect("in time").expect("appended");
+                    if index % 100 == 50 {
+                        let vote = Vote { leader_id: LeaderId { term: index, node_id: 1 }, committed: false };
+                        group.save_vote(&vote).await.expect("saved");
+                    }
+                }
+            })
+        })
+        .collect();
+    for policy in [FsyncPolicy::No, FsyncPolicy::Always, FsyncPolicy::Memory, FsyncPolicy::EverySec, FsyncPolicy::Always] {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        log.set_policy(policy);
+    }
+    for task in tasks {
+        task.await.expect("no panic");
+    }
+    log.close().expect("closes");
+    let log = open(dir.path(), options(FsyncPolicy::Always));
+    for shard in 0..8 {
+        assert_eq!(all(&mut log.group(ShardId(shard))).await.len(), 300);
+    }
+}
+
+/// A disk with room for so many bytes, or that is broken.
+#[derive(Clone)]
+struct Disk {
+    room: Arc<AtomicI64>,
+    mode: Arc<AtomicU8>,
+}
+
+const WORKS: u8 = 0;
+const FAILS: u8 = 1;
+
+struct DiskFile(Arc<dyn LogFile>, Disk);
+
+impl LogFile for DiskFile {
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
+        if self.1.mode.load(SeqCst) == FAILS {
+            return Err(io::Error::from_raw_os_error(5));
+        }
+        let room = self.1.room.load(SeqCst);
+        if room <= 0 {
+            return Err(io::Error::from(io::ErrorKind::StorageFull));
+        }
+        let part = bytes.len().min(room as usize);
+        self.1.room.fetch_sub(part as i64, SeqCst);
+        self.0.write_at(&bytes[..part], offset)
+    }
+
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.0.read_at(buffer, offset)
+    }
+
+    fn truncate(&self, length: u64) -> io::Result<()> {
+        self.0.truncate(length)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        if self.1.mode.load(SeqCst) == FAILS {
+            return Err(io::Error::from_raw_os_error(5));
+        }
+        self.0.sync()
+    }
+}
+
+impl LogFiles for Disk {
+    fn create(&self, path: &Path) -> io::Result<Arc<dyn LogFile>> {
+        Ok(Arc::new(DiskFile(OsFiles.create(path)?, self.clone())))
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Arc<dyn LogFile>> {
+        Ok(Arc::new(DiskFile(OsFiles.open(path)?, self.clone())))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        OsFiles.rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        OsFiles.remove(path)
+    }
+
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        OsFiles.sync_dir(dir)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_stalls_and_nothing_is_lost() {
+    for policy in [FsyncPolicy::Always, FsyncPolicy::EverySec] {
+        // Room ends within a batch, or, with little room, within the head of a new segment.
+        for room in [3000, 4090, 4200] {
+            let dir = tempfile::tempdir().expect("a directory");
+            let disk = Disk { room: Arc::new(AtomicI64::new(room)), mode: Arc::default() };
+            let log = open(dir.path(), LogOptions { files: Arc::new(disk.clone()), ..small_segments(policy) });
+            let mut group = log.group(GROUP);
+            let mut done = 0;
+            let pending = loop {
+                let mut group = group.clone();
+                let index = done;
+                let mut task = tokio::spawn(async move {
+                    append(&mut group, vec![entry(1, index, payload(index, 300))]).await
+                });
+                match tokio::time::timeout(Duration::from_millis(300), &mut task).await {
+                    Ok(result) => result.expect("no panic").expect("appended"),
+                    Err(_) => break task,
+                }
+                done += 1;
+            };
+            assert_eq!(log.is_stalled(), Some(StallReason::DiskFull));
+            assert!(done >= 5, "{done}");
+            // More can be queued, and read, meanwhile.
+            let mut second = group.clone();
+            let more = tokio::spawn(async move { append(&mut second, vec![entry(1, done + 1, "more")]).await });
+            eventually("it is queued", || log.bytes_since_purge(GROUP) > 0).await;
+            tokio::time::sleep(Duration::from_millis(250)).await;
+            assert!(!more.is_finished());
+            assert_eq!(all(&mut group).await.len() as u64, done + 2);
+            disk.room.store(1 << 30, SeqCst);
+            pending.await.expect("no panic").expect("appended at last");
+            more.await.expect("no panic").expect("appended at last");
+            assert_eq!(log.is_stalled(), None);
+            drop((log, group));
+            let log = open(dir.path(), options(policy));
+            assert_eq!(all(&mut log.group(GROUP)).await.len() as u64, done + 2);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_disk_error_is_final() {
+    for policy in [FsyncPolicy::Always, FsyncPolicy::EverySec] {
+        let dir = tempfile::tempdir().expect("a directory");
+        let disk = Disk { room: Arc::new(AtomicI64::new(1 << 30)), mode: Arc::new(AtomicU8::new(WORKS)) };
+        let log = open(dir.path(), LogOptions { files: Arc::new(disk.clone()), ..options(policy) });
+        let mut group = log.group(GROUP);
+        append(&mut group, vec![entry(1, 0, "good")]).await.expect("appended");
+        disk.mode.store(FAILS, SeqCst);
+        assert!(append(&mut group, vec![entry(1, 1, "bad")]).await.is_err());
+        assert!(log.failure().is_some_and(|message| message.contains("writing the raft log")));
+        disk.mode.store(WORKS, SeqCst);
+        assert!(append(&mut group, vec![entry(1, 2, "too late")]).await.is_err());
+        assert!(log.close().is_err());
+        drop((log, group));
+        let log = open(dir.path(), options(policy));
+        assert_eq!(indexes(&all(&mut log.group(GROUP)).await), [0]);
+    }
+}
+
+/// A real full file system. Needs the right to mount one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_tmpfs_stalls() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mount = |program: &str, arguments: &[&str]| {
+        let done = std::process::Command::new(program).args(arguments).arg(dir.path()).output();
+        done.is_ok_and(|output| output.status.success())
+    };
+    if !mount("mount", &["-t", "tmpfs", "-o", "size=1m", "tmpfs"]) {
+        eprintln!("skipped: this user may not mount a tmpfs");
+        return;
+    }
+    let filler = dir.path().join("filler");
+    let log = open(&dir.path().join("log"), options(FsyncPolicy::EverySec));
+    let mut group = log.group(GROUP);
+    append(&mut group, vec![entry(1, 0, payload(0, 1000))]).await.expect("appended");
+    drop(fs::write(&filler, vec![0; 2 << 20]));
+    let mut index = 1;
+    let pending = loop {
+        let mut group = group.clone();
+        let mut task = tokio::spawn(async move { append(&mut group, vec![entry(1, index, payload(index, 5000))]).await });
+        match tokio::time::timeout(Duration::from_millis(200), &mut task).await {
+            Ok(result) => result.expect("no panic").expect("appended"),
+            Err(_) => break task,
+        }
+        index += 1;
+    };
+    assert_eq!(log.is_stalled(), Some(StallReason::DiskFull));
+    fs::remove_file(&filler).expect("removed");
+    pending.await.expect("no panic").expect("appended at last");
+    assert_eq!(log.is_stalled(), None);
+    log.close().expect("closes");
+    let again = open(&dir.path().join("log"), options(FsyncPolicy::EverySec));
+    assert_eq!(all(&mut again.group(GROUP)).await.len() as u64, index + 1);
+    again.close().expect("closes");
+    drop((group, log, again));
+    assert!(mount("umount", &["-l"]), "the tmpfs stays mounted");
+}
+
+/// What a crash of the operating system may leave: unsynced pages lost, later ones not. The files
+/// are made to look as if they came from another boot.
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_system_crash_unsynced_damage_is_the_end_of_the_log() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let log = open(dir.path(), options(FsyncPolicy::No));
+    let mut group = log.group(GROUP);
+    for index in 0..10 {
+        append(&mut group, vec![entry(1, index, payload(index, 100))]).await.expect("appended");
+    }
+    drop((group, log));
+    let segment = segments(dir.path()).pop().expect("a segment");
+    let mut bytes = fs::read(&segment).expect("readable");
+    let at = bytes.len() - 5 * 141 + 60;
+    bytes[at] ^= 1;
+    fs::write(&segment, &bytes).expect("written");
+    let error = SharedLog::open(dir.path(), options(FsyncPolicy::No)).err().expect("same boot: corrupt");
+    assert!(matches!(error, LogError::Corrupt { .. }), "{error}");
+    // `check_segment` knows no boot, and is as strict.
+    assert!(check_segment(&bytes).is_err());
+}
+
+#[test]
+fn fixture_of_version_1_is_readable() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/raft-log-v1.log");
+    let bytes = fs::read(path).expect("the fixture is in the repository");
+    assert_eq!(check_segment(&bytes), Ok(bytes.len() as u64));
+}

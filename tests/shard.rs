@@ -1,0 +1,193 @@
+//! A shard from the outside: runs in, replies out, restarts, snapshots, engines that recover apart.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use kvorum::command::{Shared, find};
+use kvorum::raft::{FsyncPolicy, LogOptions, SharedLog};
+use kvorum::resp::Protocol;
+use kvorum::shard::{Mailbox, Run, Shard, ShardOptions, clock, wait_done};
+use kvorum::storage::{EncodingSettings, EngineKind, KeyspaceRule, KeyspaceRules};
+use kvorum::types::{Db, NodeId, ShardId};
+
+struct Node {
+    shard: Arc<Shard>,
+    log: Arc<SharedLog>,
+}
+
+async fn open(dir: &Path, rules: KeyspaceRules) -> Node {
+    let options = LogOptions { segment_bytes: 1 << 20, policy: FsyncPolicy::EverySec };
+    let log = SharedLog::open(&dir.join("log"), options).expect("the log opens");
+    let shard = Shard::open(ShardOptions {
+        id: ShardId(1),
+        node: NodeId(1),
+        dir: dir.join("shard-1"),
+        log: Arc::clone(&log),
+        rules: Arc::new(rules),
+        encoding: EncodingSettings::default(),
+        shared: Shared { databases: 16, bulk_max_bytes: 1 << 29 },
+        snapshot_log_bytes: u64::MAX,
+        snapshot_log_entries: u64::MAX,
+    })
+    .await
+    .expect("the shard opens");
+    Node { shard, log }
+}
+
+impl Node {
+    /// Stops as SIGTERM does.
+    async fn close(self) {
+        self.shard.shutdown().await;
+        self.log.close().expect("the log closes");
+    }
+
+    /// Sends commands as one run and returns the replies.
+    async fn run(&self, db: u16, commands: &[&[&str]]) -> String {
+        let mailbox = Mailbox::new();
+        let mut run = Run::default();
+        for command in commands {
+            let args: Vec<&[u8]> = command.iter().map(|arg| arg.as_bytes()).collect();
+            let spec = find(args[0]).expect("the command exists");
+            if self.shard.spans_engines(spec, Db(db), &args) {
+                assert_eq!(commands.len(), 1, "commands across engines go alone");
+                let args = args.iter().map(|arg| arg.to_vec()).collect();
+                let reply = self.shard.execute_across_engines(spec, Db(db), args, Protocol::Resp2).await;
+                return String::from_utf8(reply).expect("replies are text here");
+            }
+            match spec.handler {
+                kvorum::command::Handler::Write(_) => run.push_write(spec, Db(db), &args),
+                _ => run.push_read(spec, Db(db), &args),
+            }
+        }
+        self.shard.submit(&mut run, &mailbox, Protocol::Resp2, true).expect("the shard takes writes");
+        let mut out = Vec::new();
+        wait_done(&mailbox, &mut out).await;
+        String::from_utf8(out).expect("replies are text here")
+    }
+
+    fn digest(&self) -> [u8; 20] {
+        self.shard.digest(clock::now()).expect("the engines can be read")
+    }
+}
+
+fn one_engine(engine: EngineKind) -> KeyspaceRules {
+    KeyspaceRules::new(engine, Vec::new())
+}
+
+/// Keys that begin with `lsm:` and `tree:` go to the row engines, all others to the hash engine.
+fn three_engines() -> KeyspaceRules {
+    let rule = |name: &str, prefix: &str, engine| KeyspaceRule {
+        name: name.to_owned(),
+        db: Db(0),
+        prefix: prefix.as_bytes().to_vec(),
+        engine,
+    };
+    KeyspaceRules::new(
+        EngineKind::Hash,
+        vec![rule("rows", "lsm:", EngineKind::Lsm), rule("ordered", "tree:", EngineKind::BTree)],
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn replies_come_in_order_and_reads_see_the_writes_before_them() {
+    for engine in EngineKind::ALL {
+        let dir = tempfile::tempdir().expect("a directory");
+        let node = open(dir.path(), one_engine(engine)).await;
+        let replies = node
+            .run(0, &[&["SET", "a", "1"], &["GET", "a"], &["INCR", "a"], &["GET", "a"], &["INCR", "missing"], &["DEL", "a"]])
+            .await;
+        assert_eq!(replies, "+OK\r\n$1\r\n1\r\n:2\r\n$1\r\n2\r\n:1\r\n:1\r\n", "{engine}");
+        node.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everything_is_there_after_a_restart_with_and_without_a_snapshot() {
+    for engine in EngineKind::ALL {
+        let dir = tempfile::tempdir().expect("a directory");
+        let node = open(dir.path(), one_engine(engine)).await;
+        for index in 0..500 {
+            let (key, value) = (format!("key:{index}"), format!("value:{index}"));
+            node.run(index % 3, &[&["SET", &key, &value], &["HSET", "hash", &key, &value]]).await;
+        }
+        node.run(1, &[&["PEXPIREAT", "key:1", "99999999999999"], &["DEL", "key:4"]]).await;
+        let digest = node.digest();
+        node.close().await;
+
+        let node = open(dir.path(), one_engine(engine)).await;
+        assert_eq!(node.digest(), digest, "{engine}: replayed from the log");
+        node.shard.snapshot().await.expect("the snapshot is written");
+        node.run(2, &[&["SET", "after", "the snapshot"]]).await;
+        let digest = node.digest();
+        node.close().await;
+
+        let node = open(dir.path(), one_engine(engine)).await;
+        assert_eq!(node.digest(), digest, "{engine}: restored from the snapshot and the log");
+        assert_eq!(node.run(2, &[&["GET", "after"]]).await, "$12\r\nthe snapshot\r\n");
+        node.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn values_move_between_engines_and_survive_a_restart() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let node = open(dir.path(), three_engines()).await;
+    node.run(0, &[&["SET", "a", "1"], &["HSET", "lsm:h", "f", "v"], &["SET", "tree:x", "y"]]).await;
+    assert_eq!(node.run(0, &[&["RENAME", "a", "lsm:a"]]).await, "+OK\r\n");
+    assert_eq!(node.run(0, &[&["RENAME", "missing", "lsm:a"]]).await, "-ERR no such key\r\n");
+    assert_eq!(node.run(0, &[&["COPY", "lsm:h", "tree:h"]]).await, ":1\r\n");
+    assert_eq!(node.run(0, &[&["COPY", "lsm:h", "tree:h"]]).await, ":0\r\n");
+    assert_eq!(node.run(0, &[&["RENAMENX", "tree:x", "x"]]).await, ":1\r\n");
+    assert_eq!(node.run(0, &[&["MSETNX", "n", "1", "lsm:n", "2"]]).await, ":1\r\n");
+    assert_eq!(node.run(0, &[&["MSETNX", "m", "1", "lsm:n", "2"]]).await, ":0\r\n");
+    assert_eq!(node.run(0, &[&["MSET", "p", "1", "lsm:p", "2", "tree:p", "3"]]).await, "+OK\r\n");
+    assert_eq!(node.run(0, &[&["EXISTS", "a", "lsm:a", "tree:x", "x", "m", "p", "lsm:p", "tree:p"]]).await, ":5\r\n");
+    assert_eq!(node.run(0, &[&["HGET", "tree:h", "f"]]).await, "$1\r\nv\r\n");
+    let digest = node.digest();
+    node.close().await;
+    let node = open(dir.path(), three_engines()).await;
+    assert_eq!(node.digest(), digest);
+    node.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn due_keys_are_swept() {
+    for engine in EngineKind::ALL {
+        let dir = tempfile::tempdir().expect("a directory");
+        let node = open(dir.path(), one_engine(engine)).await;
+        node.run(0, &[&["SET", "short", "1", "PX", "20"], &["SET", "long", "1", "PX", "1000000"]]).await;
+        for _ in 0..200 {
+            if node.run(0, &[&["DBSIZE"]]).await == ":1\r\n" {
+                break;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+        assert_eq!(node.run(0, &[&["DBSIZE"]]).await, ":1\r\n", "{engine}: the due key is gone without being read");
+        node.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_under_writes_is_the_state_at_its_index() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let node = Arc::new(open(dir.path(), one_engine(EngineKind::Hash)).await);
+    for index in 0..2000 {
+        node.run(0, &[&["SET", &format!("key:{index}"), "before"]]).await;
+    }
+    let writer = {
+        let node = Arc::clone(&node);
+        tokio::spawn(async move {
+            for index in 0..2000 {
+                node.run(0, &[&["SET", &format!("key:{index}"), "after"], &["DEL", &format!("key:{}", index / 2)]]).await;
+            }
+        })
+    };
+    let index = node.shard.snapshot().await.expect("the snapshot is written");
+    writer.await.expect("the writer finishes");
+    assert!(index.0 > 0);
+    let digest = node.digest();
+    Arc::into_inner(node).expect("the writer is done").close().await;
+    let node = open(dir.path(), one_engine(EngineKind::Hash)).await;
+    assert_eq!(node.digest(), digest);
+    node.close().await;
+}
