@@ -1,0 +1,61 @@
+//! `SLOWLOG`.
+
+use super::help::help;
+use super::{Call, DONE, Executed};
+use crate::command::CommandError;
+use crate::types::number::parse_i64;
+
+const HELP: &[super::help::Entry] = &[
+    (
+        "GET [<count>]",
+        "Return the newest entries (10 by default, -1 for all): id, time, microseconds, arguments, client address and name.",
+    ),
+    ("LEN", "Return the number of entries."),
+    ("RESET", "Forget all entries."),
+];
+
+/// Entries that GET returns when it is not told how many.
+const ENTRIES_DEFAULT: i64 = 10;
+
+/// `SLOWLOG subcommand …`
+pub(super) fn slowlog(call: &mut Call<'_>) -> Executed {
+    match call.subcommand().as_str() {
+        "GET" => get(call),
+        "HELP" => help(call, HELP),
+        "LEN" => {
+            let length = call.server.shard.slowlog.len();
+            call.integer(i64::try_from(length).unwrap_or(i64::MAX))
+        }
+        "RESET" => {
+            call.server.shard.slowlog.reset();
+            call.ok()
+        }
+        _ => Err(call.wrong_subcommand()),
+    }
+}
+
+fn get(call: &mut Call<'_>) -> Executed {
+    let count = match call.args.get(2) {
+        None => ENTRIES_DEFAULT,
+        Some(count) => parse_i64(count)
+            .filter(|&count| count >= -1)
+            .ok_or(CommandError::Static("ERR count should be greater than or equal to -1"))?,
+    };
+    // -1 stands for all.
+    let entries = call.server.shard.slowlog.newest(usize::try_from(count).unwrap_or(usize::MAX));
+    let mut reply = call.reply();
+    reply.array(entries.len());
+    for entry in entries {
+        reply.array(6);
+        reply.integer(i64::try_from(entry.id).unwrap_or(i64::MAX));
+        reply.integer(entry.unix_seconds);
+        reply.integer(entry.micros);
+        reply.array(entry.args.len());
+        for arg in &entry.args {
+            reply.bulk(arg);
+        }
+        reply.bulk(entry.origin.address.as_bytes());
+        reply.bulk(entry.origin.name.as_bytes());
+    }
+    DONE
+}
