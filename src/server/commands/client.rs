@@ -2,7 +2,6 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::help::help;
 use super::{Call, DONE, Executed, client_kill, client_list};
 use crate::command::CommandError;
 use crate::command::error::SYNTAX;
@@ -12,37 +11,13 @@ use crate::server::session::{ReplyMode, Session};
 use crate::shard::clock;
 use crate::types::number::parse_i64;
 
-const HELP: &[super::help::Entry] = &[
-    ("CACHING (YES|NO)", "Say whether the keys of the next command are tracked."),
-    ("GETNAME", "Return the name of this connection."),
-    ("GETREDIR", "Return the id of the client that gets this one's invalidations, -1 for none."),
-    ("ID", "Return the id of this connection."),
-    ("INFO", "Describe this connection."),
-    ("KILL <ip:port>", "Close the connection from this address."),
-    (
-        "KILL <option> <value> [<option> <value> [...]]",
-        "Close all connections that fit: ID, TYPE, USER, ADDR, LADDR, MAXAGE; SKIPME no includes this one.",
-    ),
-    ("LIST [TYPE (NORMAL|MASTER|REPLICA|PUBSUB)] [ID <id> ...]", "Describe connections."),
-    ("NO-EVICT (ON|OFF)", "Protect this connection from being closed for want of memory."),
-    ("NO-TOUCH (ON|OFF)", "Let this connection's commands leave the access times of keys alone."),
-    ("PAUSE <timeout> [WRITE|ALL]", "Hold up all commands, or all writes, for so many milliseconds."),
-    ("REPLY (ON|OFF|SKIP)", "Say which replies are sent to this connection."),
-    ("SETINFO (LIB-NAME|LIB-VER) <value>", "Name the client's library or its version."),
-    ("SETNAME <name>", "Name this connection."),
-    ("TRACKING (ON|OFF) [option ...]", "Turn client-side caching on or off."),
-    ("TRACKINGINFO", "Describe the client-side caching of this connection."),
-    ("UNBLOCK <id> [TIMEOUT|ERROR]", "End the wait of a blocked connection."),
-    ("UNPAUSE", "End a pause."),
-];
-
 /// `CLIENT subcommand …`
 pub(super) fn client(call: &mut Call<'_>) -> Executed {
     match call.subcommand().as_str() {
         "CACHING" => caching(call),
         "GETNAME" => getname(call),
         "GETREDIR" => call.integer(-1),
-        "HELP" => help(call, HELP),
+        "HELP" => call.help("CLIENT"),
         "ID" => {
             let id = id(call.session);
             call.integer(id)

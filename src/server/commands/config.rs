@@ -3,21 +3,13 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::help::help;
 use super::{Call, DONE, Executed, late_error, late_ok};
 use crate::command::error::SYNTAX;
 use crate::command::{CommandError, Shared};
-use crate::server::Server;
+use crate::server::{Server, logging};
 use crate::server::dispatch::lossy;
 use crate::server::settings::{Setting, SettingError};
 use crate::shard::fsync_policy;
-
-const HELP: &[super::help::Entry] = &[
-    ("GET <pattern> [<pattern> ...]", "Return the settings whose names match, and their values."),
-    ("RESETSTAT", "Zero the counters that INFO reports."),
-    ("REWRITE", "Write the settings as they are now to the configuration file."),
-    ("SET <directive> <value> [<directive> <value> ...]", "Change settings, all of them or none."),
-];
 
 /// Settings that all replicas must change at the same log entry, because values are encoded by them.
 const REPLICATED: [Setting; 2] = [Setting::HashMaxListpackEntries, Setting::HashMaxListpackValue];
@@ -26,7 +18,7 @@ const REPLICATED: [Setting; 2] = [Setting::HashMaxListpackEntries, Setting::Hash
 pub(super) fn config(call: &mut Call<'_>) -> Executed {
     match call.subcommand().as_str() {
         "GET" => get(call),
-        "HELP" => help(call, HELP),
+        "HELP" => call.help("CONFIG"),
         "RESETSTAT" => {
             call.server.reset_stats();
             call.ok()
@@ -143,6 +135,7 @@ impl Server {
         };
         shard.set_snapshot_limits(settings.unsigned(Setting::SnapshotLogBytes), entries);
         self.log.set_policy(fsync_policy(settings.bool(Setting::Appendonly), settings.word(Setting::Appendfsync)));
+        logging::apply_level(settings);
         // Whether a new `maxmemory` is exceeded shows at the next write, not at the next sample.
         self.sample_memory();
     }

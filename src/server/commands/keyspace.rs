@@ -5,7 +5,6 @@
 
 use std::sync::Arc;
 
-use super::help::help;
 use super::{CANNOT_READ, Call, DONE, Executed, late_error};
 use crate::command::CommandError;
 use crate::resp::Reply;
@@ -16,11 +15,6 @@ use crate::shard::clock;
 use crate::storage::value::EngineUsage;
 use crate::storage::{Address, EngineKind, KeyspaceRules, ScanCursor, StorageResult};
 use crate::types::Db;
-
-const HELP: &[super::help::Entry] = &[
-    ("INFO <name>", "Count the keys of a keyspace and show what its engine uses."),
-    ("LIST", "Return all keyspaces with database, prefix and engine."),
-];
 
 /// Keys that are counted under one hold of the store's lock.
 const COUNT_STEP_KEYS: usize = 1000;
@@ -66,7 +60,7 @@ fn keyspaces(rules: &KeyspaceRules, databases: u16) -> Vec<Keyspace> {
 /// `KEYSPACE subcommand …`
 pub(super) fn keyspace(call: &mut Call<'_>) -> Executed {
     match call.subcommand().as_str() {
-        "HELP" => help(call, HELP),
+        "HELP" => call.help("KEYSPACE"),
         "INFO" => info(call),
         "LIST" => list(call),
         _ => Err(call.wrong_subcommand()),

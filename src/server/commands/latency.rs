@@ -1,19 +1,9 @@
 //! `LATENCY`. No latency events and no histograms are recorded, so the replies are those of a Redis
 //! that has met none.
 
-use super::help::help;
 use super::{Call, DONE, Executed};
 use crate::command::CommandError;
 use crate::server::dispatch::lossy;
-
-const HELP: &[super::help::Entry] = &[
-    ("DOCTOR", "Say what is known about latency."),
-    ("GRAPH <event>", "Draw the latency of a class of events."),
-    ("HISTOGRAM [<command> ...]", "Return the distribution of latencies by command."),
-    ("HISTORY <event>", "Return the samples of a class of events."),
-    ("LATEST", "Return the latest sample of every class of events."),
-    ("RESET [<event> ...]", "Forget the samples of some classes of events, or of all."),
-];
 
 /// `LATENCY subcommand …`
 pub(super) fn latency(call: &mut Call<'_>) -> Executed {
@@ -26,7 +16,7 @@ pub(super) fn latency(call: &mut Call<'_>) -> Executed {
             let event = lossy(call.args[2]);
             Err(CommandError::Text(format!("ERR No samples available for event '{event}'")))
         }
-        "HELP" => help(call, HELP),
+        "HELP" => call.help("LATENCY"),
         "HISTOGRAM" => {
             call.reply().map(0);
             DONE

@@ -1,20 +1,11 @@
 //! `MEMORY`.
 
-use super::help::help;
 use super::memory_report::{MemoryReport, human};
 use super::{CANNOT_READ, Call, DONE, Executed};
 use crate::command::error::SYNTAX;
 use crate::server::memory as process_memory;
 use crate::shard::clock;
 use crate::storage::Address;
-
-const HELP: &[super::help::Entry] = &[
-    ("DOCTOR", "Say what is unusual about the use of memory."),
-    ("MALLOC-STATS", "Return the allocator's own report."),
-    ("PURGE", "Give free pages back to the operating system."),
-    ("STATS", "Return figures about the use of memory."),
-    ("USAGE <key> [SAMPLES <count>]", "Return the bytes that a key and its value take."),
-];
 
 /// Below so many bytes there is nothing to judge.
 const JUDGED_BYTES_MIN: u64 = 5 << 20;
@@ -30,7 +21,7 @@ pub(super) fn memory(call: &mut Call<'_>) -> Executed {
             let report = doctor(&MemoryReport::take(call.server), call.server.clients.len() as u64);
             call.text(&report)
         }
-        "HELP" => help(call, HELP),
+        "HELP" => call.help("MEMORY"),
         "MALLOC-STATS" => malloc_stats(call),
         "PURGE" => {
             process_memory::purge();
@@ -114,7 +105,7 @@ fn stats(call: &mut Call<'_>) -> Executed {
     ];
     let mut reply = call.reply();
     reply.map(before.len() + report.databases.len() + report.engines.len() + after.len());
-    let mut figures = |reply: &mut crate::resp::Reply<'_>, figures: &[(&str, Figure)]| {
+    let figures = |reply: &mut crate::resp::Reply<'_>, figures: &[(&str, Figure)]| {
         for (name, figure) in figures {
             reply.bulk(name.as_bytes());
             match figure {

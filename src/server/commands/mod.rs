@@ -15,7 +15,6 @@ mod client_list;
 mod config;
 mod connection;
 mod debug;
-mod help;
 mod info;
 mod keyspace;
 mod latency;
@@ -81,6 +80,12 @@ impl<'a> Call<'a> {
     /// Answers a text for people.
     fn text(&mut self, text: &str) -> Executed {
         self.reply().verbatim("txt", text.as_bytes());
+        DONE
+    }
+
+    /// Answers the help of a container, made from the table of commands.
+    fn help(&mut self, container: &str) -> Executed {
+        crate::command::docs::help(container, &mut self.reply());
         DONE
     }
 

@@ -1,18 +1,8 @@
 //! `SLOWLOG`.
 
-use super::help::help;
 use super::{Call, DONE, Executed};
 use crate::command::CommandError;
 use crate::types::number::parse_i64;
-
-const HELP: &[super::help::Entry] = &[
-    (
-        "GET [<count>]",
-        "Return the newest entries (10 by default, -1 for all): id, time, microseconds, arguments, client address and name.",
-    ),
-    ("LEN", "Return the number of entries."),
-    ("RESET", "Forget all entries."),
-];
 
 /// Entries that GET returns when it is not told how many.
 const ENTRIES_DEFAULT: i64 = 10;
@@ -21,7 +11,7 @@ const ENTRIES_DEFAULT: i64 = 10;
 pub(super) fn slowlog(call: &mut Call<'_>) -> Executed {
     match call.subcommand().as_str() {
         "GET" => get(call),
-        "HELP" => help(call, HELP),
+        "HELP" => call.help("SLOWLOG"),
         "LEN" => {
             let length = call.server.shard.slowlog.len();
             call.integer(i64::try_from(length).unwrap_or(i64::MAX))

@@ -4,6 +4,7 @@
 //! Switches of Redis internals that do not exist here are accepted and do nothing, so that
 //! Redis's own tests can set them; what would crash the process or let replicas differ is refused.
 
+mod help;
 mod inspect;
 mod populate;
 mod protocol;
@@ -11,7 +12,6 @@ mod protocol;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::help::help;
 use super::{Call, Executed, config, late_error, late_ok};
 use crate::command::CommandError;
 use crate::command::error::NOT_INTEGER;
@@ -22,28 +22,6 @@ use crate::server::settings::Setting;
 use crate::shard::clock;
 use crate::types::glob;
 use crate::types::number::{parse_f64, parse_i64};
-
-const HELP: &[super::help::Entry] = &[
-    ("CHANGE-REPL-ID", "Do nothing: there are no replication ids."),
-    ("CONFIG-REWRITE-FORCE-ALL", "Do what CONFIG REWRITE does."),
-    ("DIGEST", "Return a digest of all data."),
-    ("DIGEST-VALUE <key> [<key> ...]", "Return a digest of each key's value."),
-    ("ERROR <string>", "Answer this error."),
-    ("HTSTATS <dbid>", "Say how many keys a database has."),
-    ("HTSTATS-KEY <key>", "Say how many fields a hash kept as a table has."),
-    ("LISTPACK <key>", "Say whether a value is kept as a listpack."),
-    ("LOADAOF", "Wait until the log is applied, and sync it with a snapshot."),
-    ("LOG <message>", "Write to the server's log."),
-    ("OBJECT <key>", "Show how a value is kept."),
-    ("POPULATE <count> [<prefix>] [<size>]", "Create string keys <prefix>:<number> where there are none."),
-    ("PROTOCOL <type>", "Answer a value of a type of the protocol."),
-    ("RELOAD [option ...]", "Take a snapshot."),
-    ("SDSLEN <key>", "Show the lengths of a key and its string."),
-    ("SET-ACTIVE-EXPIRE (0|1)", "Stop or resume the removal of keys that have expired."),
-    ("SLEEP <seconds>", "Answer after so many seconds; other clients are served meanwhile."),
-    ("STRINGMATCH-LEN <pattern> <string>", "Answer 1 if the glob pattern matches, else 0."),
-    ("STRUCTSIZE", "Return the sizes of some structures."),
-];
 
 /// Longest sleep that is accepted, in seconds.
 const SLEEP_MAX_SECONDS: f64 = 1e9;
@@ -60,7 +38,7 @@ pub(super) fn debug(call: &mut Call<'_>) -> Executed {
         ));
     }
     match (call.subcommand().as_str(), call.args.len()) {
-        ("HELP", 2) => help(call, HELP),
+        ("HELP", 2) => help::help(call),
         ("CONFIG-REWRITE-FORCE-ALL", 2) => {
             let (server, protocol) = (Arc::clone(call.server), call.session.protocol);
             Ok(Some(Box::pin(async move { config::rewritten(server, protocol).await })))
