@@ -25,8 +25,9 @@ pub(super) struct MemoryReport {
     pub(super) clients: u64,
     /// Commands that wait for the next log entry.
     pub(super) log_queue: u64,
-    /// Everything that is not data.
+    /// Everything that is not data of the hash engine.
     pub(super) overhead: u64,
+    /// Data of the hash engine.
     pub(super) dataset: u64,
     /// Databases that hold keys.
     pub(super) databases: Vec<DatabaseReport>,
@@ -44,7 +45,7 @@ impl MemoryReport {
         let clients: u64 = server.clients.all().iter().map(|client| client_bytes(client)).sum();
         let log_queue = server.shard.waiting_bytes() as u64;
         let mut databases = Vec::new();
-        let mut engines = Vec::new();
+        let mut engines: Vec<(EngineKind, u64)> = Vec::new();
         if let Some(store) = server.shard.read() {
             for number in 0..server.shard.shared().databases {
                 let keys = store.len(Db(number));
@@ -54,7 +55,8 @@ impl MemoryReport {
             }
             engines = store.engines().map(|(kind, engine)| (kind, engine.usage().memory_bytes)).collect();
         }
-        let overhead = (server.startup_memory + clients + log_queue).min(used);
+        // Engines on disk keep their caches outside the allocator whose figures these are.
+        let dataset = engines.iter().find(|(kind, _)| *kind == EngineKind::Hash).map_or(0, |(_, bytes)| *bytes).min(used);
         Self {
             used,
             peak: server.stats.peak_memory.load(Relaxed).max(used),
@@ -64,8 +66,8 @@ impl MemoryReport {
             machine: memory::machine_total(),
             clients,
             log_queue,
-            overhead,
-            dataset: used - overhead,
+            overhead: used - dataset,
+            dataset,
             keys: databases.iter().map(|database| database.keys).sum(),
             databases,
             engines,
