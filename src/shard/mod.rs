@@ -34,6 +34,7 @@ use parking_lot::{RwLock, RwLockReadGuard};
 pub use run::{Mailbox, Run};
 pub use stats::ShardStats;
 
+use crate::limits::EXPIRE_SWEEP_MAX_KEYS;
 use crate::command::{CommandSpec, ReadContext, Shared};
 use crate::raft::{FsyncPolicy, Group, GroupOptions, GroupStatus, SharedLog, SnapshotError};
 use crate::resp::{Protocol, Reply};
@@ -211,6 +212,23 @@ impl Shard {
     /// Turns the sweeping of expired keys on or off (`DEBUG SET-ACTIVE-EXPIRE`).
     pub fn set_active_expire(&self, on: bool) {
         self.active_expire.store(on, Ordering::Relaxed);
+    }
+
+    /// Whether any key's time has come and it was not removed yet.
+    pub fn has_due_keys(&self, store: &Store, now: UnixMs) -> bool {
+        let now = self.read_time(now);
+        store.engines().any(|(_, engine)| engine.next_expiry().is_some_and(|at| at < now))
+    }
+
+    /// Removes keys whose time has come, unless a sweep is under way already; returns when they are
+    /// gone.
+    pub async fn sweep_due(&self) {
+        if self.sweeping.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let until = self.read_time(clock::now());
+        self.submit_and_wait(|encoder| encoder.expire(until, EXPIRE_SWEEP_MAX_KEYS)).await;
+        self.sweeping.store(false, Ordering::Release);
     }
 
     /// A context for a read outside any run.

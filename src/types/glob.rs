@@ -17,6 +17,9 @@
 //! match fails only the last star needs to take more: an earlier star that took more could
 //! only leave less text for the same remainder. The work is at most the product of both lengths.
 
+/// Runs of stars beyond which a pattern matches nothing, as in Redis (where it bounds a recursion).
+const STARS_MAX: usize = 1000;
+
 /// Whether `text` matches `pattern`; with `nocase`, ASCII letters match in either case.
 pub fn matches(pattern: &[u8], text: &[u8], nocase: bool) -> bool {
     if pattern == b"*" {
@@ -29,9 +32,14 @@ pub fn matches(pattern: &[u8], text: &[u8], nocase: bool) -> bool {
     let mut at = 0;
     // Past the last star: the part after it, and where in the text that was last tried.
     let mut retry: Option<(usize, usize)> = None;
+    let mut stars = 0;
     while at < text.len() {
         if pattern.get(part) == Some(&b'*') {
             part += pattern[part..].iter().take_while(|byte| **byte == b'*').count();
+            stars += 1;
+            if stars > STARS_MAX {
+                return false;
+            }
             if part == pattern.len() {
                 return true;
             }
