@@ -5,16 +5,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::{Call, DONE, Executed, client_kill, client_list};
 use crate::command::CommandError;
 use crate::command::error::SYNTAX;
-use crate::server::process::PauseMode;
 use crate::server::dispatch::lossy;
+use crate::server::process::PauseMode;
 use crate::server::session::{ReplyMode, Session};
 use crate::shard::clock;
 use crate::types::number::parse_i64;
 
+/// CACHING is about tracking, which is always off.
+const CACHING_WITHOUT_TRACKING: CommandError = CommandError::Static(
+    "ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode enabled",
+);
+
 /// `CLIENT subcommand …`
 pub(super) fn client(call: &mut Call<'_>) -> Executed {
     match call.subcommand().as_str() {
-        "CACHING" => caching(call),
+        "CACHING" => Err(CACHING_WITHOUT_TRACKING),
         "GETNAME" => getname(call),
         "GETREDIR" => call.integer(-1),
         "HELP" => call.help("CLIENT"),
@@ -69,7 +74,11 @@ fn setname(call: &mut Call<'_>) -> Executed {
 fn getname(call: &mut Call<'_>) -> Executed {
     let name = call.session.client.labels.lock().name.clone();
     let mut reply = call.reply();
-    if name.is_empty() { reply.null() } else { reply.bulk(name.as_bytes()) }
+    if name.is_empty() {
+        reply.null()
+    } else {
+        reply.bulk(name.as_bytes())
+    }
     DONE
 }
 
@@ -153,13 +162,6 @@ fn unblock(call: &mut Call<'_>) -> Executed {
     }
     call.integer_at(2)?;
     call.integer(0)
-}
-
-fn caching(call: &mut Call<'_>) -> Executed {
-    let _ = call;
-    Err(CommandError::Static(
-        "ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode enabled",
-    ))
 }
 
 fn tracking(call: &mut Call<'_>) -> Executed {

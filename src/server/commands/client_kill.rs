@@ -45,8 +45,8 @@ impl Filter {
                 "user" if value == DEFAULT_USER => {}
                 "user" => return Err(CommandError::Text(format!("ERR No such user '{}'", lossy(value)))),
                 "maxage" => {
-                    let age = parse_i64(value)
-                        .ok_or(CommandError::Static("ERR maxage is not an integer or out of range"))?;
+                    let age =
+                        parse_i64(value).ok_or(CommandError::Static("ERR maxage is not an integer or out of range"))?;
                     if age <= 0 {
                         return Err(CommandError::Static("ERR maxage should be greater than 0"));
                     }

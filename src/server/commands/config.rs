@@ -6,9 +6,9 @@ use std::sync::atomic::Ordering;
 use super::{Call, DONE, Executed, late_error, late_ok};
 use crate::command::error::SYNTAX;
 use crate::command::{CommandError, Shared};
-use crate::server::{Server, logging};
 use crate::server::dispatch::lossy;
 use crate::server::settings::{Setting, SettingError};
+use crate::server::{Server, logging};
 use crate::shard::fsync_policy;
 
 /// Settings that all replicas must change at the same log entry, because values are encoded by them.

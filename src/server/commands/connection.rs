@@ -3,9 +3,9 @@
 use std::sync::atomic::Ordering;
 
 use super::{Call, DEFAULT_USER, DONE, Executed, REDIS_VERSION, client};
+use crate::command::CommandError;
 use crate::command::error::{NOT_INTEGER, SYNTAX};
 use crate::command::table::arity_error;
-use crate::command::CommandError;
 use crate::resp::Protocol;
 use crate::server::Server;
 use crate::server::dispatch::{database, lossy};
@@ -159,9 +159,7 @@ pub(super) fn reset(call: &mut Call<'_>) -> Executed {
 
 /// `SELECT index`
 pub(super) fn select(call: &mut Call<'_>) -> Executed {
-    let number = parse_i64(call.args[1])
-        .filter(|&number| i32::try_from(number).is_ok())
-        .ok_or(NOT_INTEGER)?;
+    let number = parse_i64(call.args[1]).filter(|&number| i32::try_from(number).is_ok()).ok_or(NOT_INTEGER)?;
     let db = database(number, call.server.shard.shared().databases)
         .ok_or(CommandError::Static("ERR DB index is out of range"))?;
     call.session.select(db);

@@ -68,7 +68,7 @@ pub(super) fn keyspace(call: &mut Call<'_>) -> Executed {
 }
 
 fn all(server: &Server) -> Vec<Keyspace> {
-    keyspaces(&server.shard.rules(), server.shard.shared().databases)
+    keyspaces(server.shard.rules(), server.shard.shared().databases)
 }
 
 fn list(call: &mut Call<'_>) -> Executed {
@@ -159,7 +159,7 @@ fn count(server: &Server, keyspace: &Keyspace) -> Result<Figures, CommandError> 
     let shard = &server.shard;
     let rules = shard.rules();
     let db = keyspace.db;
-    let alone = keyspaces(&rules, db.0.saturating_add(1))
+    let alone = keyspaces(rules, db.0.saturating_add(1))
         .iter()
         .filter(|other| other.db == db && other.engine == keyspace.engine)
         .count()

@@ -155,7 +155,8 @@ fn doctor(report: &MemoryReport, clients: u64) -> String {
         ));
     }
     if excessive(fragmentation, 1.1) {
-        findings.push(format!("Fragmentation: the allocator's pages hold {:.2} times what is allocated.", fragmentation.0));
+        findings
+            .push(format!("Fragmentation: the allocator's pages hold {:.2} times what is allocated.", fragmentation.0));
     }
     if excessive(resident, 1.1) {
         findings.push(format!(
@@ -171,7 +172,8 @@ fn doctor(report: &MemoryReport, clients: u64) -> String {
     }
     if clients > 0 && report.clients / clients > CLIENT_BYTES_MAX {
         findings.push(
-            "Clients: their buffers take more than 200 kB each on average; CLIENT LIST shows whose are large.".to_owned(),
+            "Clients: their buffers take more than 200 kB each on average; CLIENT LIST shows whose are large."
+                .to_owned(),
         );
     }
     if findings.is_empty() {

@@ -56,7 +56,8 @@ impl MemoryReport {
             engines = store.engines().map(|(kind, engine)| (kind, engine.usage().memory_bytes)).collect();
         }
         // Engines on disk keep their caches outside the allocator whose figures these are.
-        let dataset = engines.iter().find(|(kind, _)| *kind == EngineKind::Hash).map_or(0, |(_, bytes)| *bytes).min(used);
+        let dataset =
+            engines.iter().find(|(kind, _)| *kind == EngineKind::Hash).map_or(0, |(_, bytes)| *bytes).min(used);
         Self {
             used,
             peak: server.stats.peak_memory.load(Relaxed).max(used),
@@ -81,7 +82,7 @@ impl MemoryReport {
 
     /// Net memory per key.
     pub(super) fn per_key(&self) -> u64 {
-        if self.keys == 0 { 0 } else { self.net() / self.keys }
+        self.net().checked_div(self.keys).unwrap_or(0)
     }
 
     /// The data's share of the net memory, in percent.

@@ -124,8 +124,7 @@ pub(super) fn sdslen(call: &mut Call<'_>) -> Executed {
 
 /// `DEBUG LISTPACK key`
 pub(super) fn listpack(call: &mut Call<'_>) -> Executed {
-    let encoding =
-        at_key(call, call.args[2], |engine, at, now| engine.encoding(at, now)?.ok_or(NO_SUCH_KEY))?;
+    let encoding = at_key(call, call.args[2], |engine, at, now| engine.encoding(at, now)?.ok_or(NO_SUCH_KEY))?;
     if encoding != "listpack" {
         return Err(CommandError::Static("ERR Not a listpack encoded object."));
     }

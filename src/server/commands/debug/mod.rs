@@ -121,9 +121,7 @@ fn sleep(call: &mut Call<'_>) -> Executed {
 fn reload(call: &mut Call<'_>, options: &[&str]) -> Executed {
     for index in 2..call.args.len() {
         if !options.iter().any(|option| call.is_word(index, option)) {
-            return Err(CommandError::Static(
-                "ERR DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options.",
-            ));
+            return Err(CommandError::Static("ERR DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options."));
         }
     }
     let (server, protocol) = (Arc::clone(call.server), call.session.protocol);

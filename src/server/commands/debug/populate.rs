@@ -87,7 +87,9 @@ impl Writer<'_> {
                 Ok(()) => break,
                 Err(Refusal::Full) => self.server.shard.room().await,
                 Err(Refusal::DiskFull) => return Err("MISCONF the disk is full: not all keys were written".to_owned()),
-                Err(Refusal::Stopped) => return Err("ERR the server is shutting down or the shard has stopped".to_owned()),
+                Err(Refusal::Stopped) => {
+                    return Err("ERR the server is shutting down or the shard has stopped".to_owned());
+                }
             }
         }
         let mut replies = Vec::new();

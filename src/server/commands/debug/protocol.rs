@@ -6,6 +6,7 @@ use crate::server::commands::{Call, DONE, Executed};
 use crate::server::dispatch::lossy;
 
 /// `DEBUG PROTOCOL type`
+#[expect(clippy::approx_constant, reason = "the double is Redis's, and not meant to be pi")]
 pub(super) fn protocol(call: &mut Call<'_>) -> Executed {
     let name = lossy(call.args[2]).to_ascii_lowercase();
     if name == "push" && call.session.protocol == Protocol::Resp2 {
