@@ -109,10 +109,16 @@ pub fn digest_store(store: &Store, now: UnixMs) -> StorageResult<Digest> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+    use std::sync::Arc;
+
     use super::*;
+    use crate::storage::{EncodingSettings, EngineKind, Expiry, KeyspaceRules};
 
     fn hash(pairs: &[(&str, &str)]) -> Object {
-        Object::Hash(pairs.iter().map(|(field, value)| (field.as_bytes().to_vec(), value.as_bytes().to_vec())).collect())
+        Object::Hash(
+            pairs.iter().map(|(field, value)| (field.as_bytes().to_vec(), value.as_bytes().to_vec())).collect(),
+        )
     }
 
     #[test]
@@ -141,7 +147,34 @@ mod tests {
 
     #[test]
     fn is_fixed() {
-        let text: String = digest_value(&Object::String(b"value".to_vec()), None).iter().map(|b| format!("{b:02x}")).collect();
-        assert_eq!(text.len(), 40);
+        let digest = digest_value(&Object::String(b"value".to_vec()), None);
+        let text: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(text, "bf3161561dfc597079fa190303436a2a13c43cd8");
+    }
+
+    #[test]
+    fn stores_agree_by_content() {
+        let rules = Arc::new(KeyspaceRules::new(EngineKind::Hash, Vec::new()));
+        let open = || Store::open(Path::new("not used"), Arc::clone(&rules), &EncodingSettings::default()).unwrap();
+        let now = UnixMs(1000);
+        let set = |store: &mut Store, db: u16, key: &[u8], expiry: Expiry| {
+            let at = Address::new(Db(db), key);
+            store.engine_mut(at.db, key).set_string(at, b"1", expiry, now).unwrap();
+        };
+        let (mut one, mut other) = (open(), open());
+        assert_eq!(digest_store(&one, now).unwrap(), Digest::default());
+        set(&mut one, 0, b"a", Expiry::Clear);
+        set(&mut one, 5, b"b", Expiry::At(UnixMs(2000)));
+        set(&mut other, 5, b"b", Expiry::At(UnixMs(2000)));
+        assert_ne!(digest_store(&one, now).unwrap(), digest_store(&other, now).unwrap());
+        set(&mut other, 0, b"a", Expiry::Clear);
+        assert_eq!(digest_store(&one, now).unwrap(), digest_store(&other, now).unwrap());
+        set(&mut other, 1, b"c", Expiry::At(now));
+        assert_ne!(digest_store(&one, now).unwrap(), digest_store(&other, now).unwrap());
+        let later = UnixMs(now.0 + 1);
+        assert_eq!(digest_store(&one, later).unwrap(), digest_store(&other, later).unwrap());
+        set(&mut one, 2, b"same", Expiry::Clear);
+        set(&mut other, 3, b"same", Expiry::Clear);
+        assert_ne!(digest_store(&one, later).unwrap(), digest_store(&other, later).unwrap(), "the database counts");
     }
 }

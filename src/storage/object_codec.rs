@@ -90,7 +90,10 @@ impl<'a> Reader<'a> {
 
     /// An error at the place reached.
     pub(crate) fn corrupt(&self, found: impl std::fmt::Display) -> StorageError {
-        StorageError::Corrupt { what: self.what, detail: format!("{found}, before byte {}", self.total - self.rest.len()) }
+        StorageError::Corrupt {
+            what: self.what,
+            detail: format!("{found}, before byte {}", self.total - self.rest.len()),
+        }
     }
 
     /// Bytes left.
@@ -138,7 +141,11 @@ impl<'a> Reader<'a> {
 
     /// Refuses bytes that are left over.
     pub(crate) fn end(&self) -> StorageResult<()> {
-        if self.rest.is_empty() { Ok(()) } else { Err(self.corrupt(format_args!("{} bytes left over", self.rest.len()))) }
+        if self.rest.is_empty() {
+            Ok(())
+        } else {
+            Err(self.corrupt(format_args!("{} bytes left over", self.rest.len())))
+        }
     }
 }
 

@@ -8,9 +8,7 @@ use super::dense::hash_of;
 use super::expiry::DUE_BYTES;
 use super::record::{Payload, Record};
 use super::slot_table::{Large, SlotTable};
-use super::{
-    HashEngine, HashFields, INLINE_EDITED_MAX_BYTES, INLINE_MAX_BYTES, clock_of, database_mut, hashes,
-};
+use super::{HashEngine, HashFields, INLINE_EDITED_MAX_BYTES, INLINE_MAX_BYTES, clock_of, database_mut, hashes};
 use crate::storage::settings::EMBSTR_MAX_BYTES;
 use crate::storage::value::EngineUsage;
 use crate::storage::{
@@ -358,7 +356,9 @@ impl Engine for HashEngine {
             (Expiry::At(time), _) => Some(time),
             (Expiry::Clear, _) | (Expiry::Keep, None) => None,
             // What has expired is replaced like any other value, but leaves no expiry behind.
-            (Expiry::Keep, Some(position)) => database.record(at.slot, position).expires_at().filter(|&time| now <= time),
+            (Expiry::Keep, Some(position)) => {
+                database.record(at.slot, position).expires_at().filter(|&time| now <= time)
+            }
         };
         database.put((at.slot, hash, at.key), position, expires_at, string_value(value), clock);
         Ok(())

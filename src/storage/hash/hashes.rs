@@ -46,7 +46,8 @@ pub(super) fn set(
     let mut added = 0;
     for (index, &(field, value)) in pairs.iter().enumerate() {
         // A pair that may break a threshold is left to the large form, which takes all the rest.
-        let full = compact::len(scratch) >= encoding.hash_max_listpack_entries && compact::get(scratch, field).is_none();
+        let full =
+            compact::len(scratch) >= encoding.hash_max_listpack_entries && compact::get(scratch, field).is_none();
         if full || !fits(encoding, field, value) {
             let mut large = LargeHash::from_compact(scratch);
             added += set_all(&mut large, &pairs[index..]);
