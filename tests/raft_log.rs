@@ -481,6 +481,27 @@ async fn a_full_disk_stalls_and_nothing_is_lost() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn closing_on_a_full_disk_gives_up_what_waits() {
+    for policy in [FsyncPolicy::Always, FsyncPolicy::EverySec] {
+        let dir = tempfile::tempdir().expect("a directory");
+        let disk = Disk { room: Arc::new(AtomicI64::new(1 << 20)), mode: Arc::default() };
+        let log = open(dir.path(), LogOptions { files: Arc::new(disk.clone()), ..options(policy) });
+        let mut group = log.group(GROUP);
+        append(&mut group, vec![entry(1, 0, "kept")]).await.expect("appended");
+        disk.room.store(20, SeqCst);
+        let waiting = tokio::spawn(async move { append(&mut group, vec![entry(1, 1, "given up")]).await });
+        eventually("it stalls", || log.is_stalled().is_some()).await;
+        let error = log.close().expect_err("something is unwritten");
+        assert!(error.to_string().contains("DiskFull"), "{error}");
+        let outcome = tokio::time::timeout(Duration::from_secs(5), waiting).await.expect("in time");
+        assert!(outcome.expect("no panic").is_err());
+        drop(log);
+        let log = open(dir.path(), options(policy));
+        assert_eq!(indexes(&all(&mut log.group(GROUP)).await), [0]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn another_disk_error_is_final() {
     for policy in [FsyncPolicy::Always, FsyncPolicy::EverySec] {
         let dir = tempfile::tempdir().expect("a directory");

@@ -367,7 +367,9 @@ impl SharedLog {
     }
 
     /// Writes and syncs everything, whatever the policy, and ends the log's threads. Blocking.
-    /// Later appends fail, and the directory may be opened again.
+    /// Later appends fail, and the directory may be opened again. While the disk is full, what waits
+    /// for room is given up with an error: then close the log before its groups are shut down, since
+    /// a group that waits for the log cannot end.
     ///
     /// # Errors
     /// What kept something from being written, a full disk included.

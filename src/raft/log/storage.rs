@@ -45,12 +45,16 @@ impl GroupLog {
     /// Waits until the writer has caught up to within the queue's bound.
     async fn wait_for_room(&self) {
         let shared = self.shared();
-        while shared.queue.lock().bytes.len() > LOG_QUEUE_MAX_BYTES {
+        let is_full = || {
+            let queue = shared.queue.lock();
+            queue.bytes.len() > LOG_QUEUE_MAX_BYTES && !queue.closed
+        };
+        while is_full() {
             let room = shared.room.notified();
             tokio::pin!(room);
             // From here on a notification is not missed.
             room.as_mut().enable();
-            if shared.queue.lock().bytes.len() <= LOG_QUEUE_MAX_BYTES {
+            if !is_full() {
                 return;
             }
             room.await;

@@ -141,6 +141,9 @@ fn collect_segments(shared: &Shared) {
 /// Syncs everything and writes down that it is synced.
 fn finish(shared: &Shared) {
     if shared.failed.get().is_some() || shared.stall.load(Acquire) != 0 {
+        // Those who wait, a raft core among them, must be able to end.
+        let error = io::Error::other("the raft log was closed before this could be written");
+        shared.with_writer(|writer| writer.abandon(shared, &error));
         return;
     }
     shared.with_writer(|writer| {
