@@ -179,7 +179,8 @@ impl Group {
         let adapter = Adapter::new(Box::new(machine), dir.clone(), current, Some(alive));
         let gate = Arc::clone(&adapter.gate);
         let config = Arc::new(config(id).validate().map_err(|error| stopped(id, &error))?);
-        let raft = Raft::new(node.0, config, NoPeers, log.clone(), adapter).await.map_err(|error| stopped(id, &error))?;
+        let raft =
+            Raft::new(node.0, config, NoPeers, log.clone(), adapter).await.map_err(|error| stopped(id, &error))?;
         let group =
             Self { id, dir, log, raft, gate, snapshotting: Default::default(), machine_gone: machine_gone.into() };
         group.watch();
