@@ -215,17 +215,23 @@ impl Range<'_> {
         (!empty).then_some((start, end))
     }
 
-    /// Whether every key of the range starts with the prefix.
+    /// Whether every key of the range starts with the prefix; of an empty range, whether both bounds
+    /// lie among such keys.
     fn lies_inside(&self, prefix: &[u8]) -> bool {
-        let after_start = prefix.is_empty()
-            || matches!(self.start, Limit::Including(key) | Limit::Excluding(key) if key >= prefix);
-        let before_end = match (self.end, successor(prefix)) {
-            (_, None) => true,
-            (Limit::Including(key), Some(next)) => key < next.as_slice(),
-            (Limit::Excluding(key), Some(next)) => key <= next.as_slice(),
-            (Limit::Lowest | Limit::Highest, Some(_)) => false,
+        let next = successor(prefix);
+        let below_next = |key: &[u8]| next.as_ref().is_none_or(|next| key < next.as_slice());
+        let start_inside = match self.start {
+            Limit::Lowest => prefix.is_empty(),
+            Limit::Highest => next.is_none(),
+            Limit::Including(key) | Limit::Excluding(key) => key >= prefix && below_next(key),
         };
-        after_start && before_end
+        let end_inside = match self.end {
+            Limit::Lowest => prefix.is_empty(),
+            Limit::Highest => next.is_none(),
+            Limit::Including(key) => key >= prefix && below_next(key),
+            Limit::Excluding(key) => key >= prefix && (below_next(key) || next.as_deref() == Some(key)),
+        };
+        start_inside && end_inside
     }
 
     /// Whether some key that starts with the prefix may lie in the range.
@@ -342,6 +348,7 @@ mod tests {
             assert!(range(start, end).touches(b"user:"), "{start} {end}");
             assert!(range(start, end).lies_inside(b""));
         }
+        assert!(!range("[z", "[a").lies_inside(b"user:"));
         assert!(!range("[user;", "+").touches(b"user:"));
         assert!(!range("-", "(user:").touches(b"user:"));
         assert!(range("[\u{ff}", "+").touches(b"\xff"));

@@ -12,18 +12,16 @@ use super::spec::{Access, CommandSpec, KeySpec, Subcommand};
 use super::{databases, hashes, keys, ranges, server, strings};
 
 /// The families, in the order of [`all`] and of [`index_of`].
-static FAMILIES: LazyLock<[&'static [CommandSpec]; 8]> = LazyLock::new(|| {
-    [
-        strings::COMMANDS,
-        hashes::COMMANDS,
-        keys::COMMANDS,
-        databases::COMMANDS,
-        ranges::COMMANDS,
-        server::CONNECTION_COMMANDS,
-        server::PROCESS_COMMANDS,
-        server::DIAGNOSIS_COMMANDS,
-    ]
-});
+static FAMILIES: [&[CommandSpec]; 8] = [
+    strings::COMMANDS,
+    hashes::COMMANDS,
+    keys::COMMANDS,
+    databases::COMMANDS,
+    ranges::COMMANDS,
+    server::CONNECTION_COMMANDS,
+    server::PROCESS_COMMANDS,
+    server::DIAGNOSIS_COMMANDS,
+];
 
 /// Slots of the table; a power of two several times the number of commands, so that most names are
 /// found at the first probe.
@@ -90,7 +88,7 @@ pub fn all() -> impl Iterator<Item = &'static CommandSpec> {
 pub fn index_of(spec: &CommandSpec) -> usize {
     let address = std::ptr::from_ref(spec).addr();
     let mut first = 0;
-    for family in FAMILIES.iter() {
+    for family in &FAMILIES {
         let range = family.as_ptr_range();
         if (range.start.addr()..range.end.addr()).contains(&address) {
             return first + (address - range.start.addr()) / size_of::<CommandSpec>();

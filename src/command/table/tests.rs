@@ -115,15 +115,21 @@ fn check_args(name: &str, args: &[Arg], key_specs: usize) -> usize {
     keys
 }
 
+/// One specification may cover several arguments that are keys, as in LCS; each covers one or more.
+fn check_documented(name: &str, args: &[Arg], specs: &[KeySpec]) {
+    let keys = check_args(name, args, specs.len());
+    assert!(keys >= specs.len() && (keys > 0) == !specs.is_empty(), "{name} documents {keys} keys");
+}
+
 #[test]
 fn keys_lie_inside_the_arity_and_are_documented() {
     for spec in all() {
         check_keys(spec.name, spec.keys, usize::from(spec.arity.0.unsigned_abs()));
-        assert_eq!(check_args(spec.name, spec.args, spec.keys.len()), spec.keys.len(), "{}", spec.name);
+        check_documented(spec.name, spec.args, spec.keys);
         for subcommand in spec.subcommands {
             let name = format!("{} {}", spec.name, subcommand.name);
             check_keys(&name, subcommand.keys, usize::from(subcommand.arity.0.unsigned_abs()));
-            assert_eq!(check_args(&name, subcommand.args, subcommand.keys.len()), subcommand.keys.len(), "{name}");
+            check_documented(&name, subcommand.args, subcommand.keys);
         }
     }
 }
