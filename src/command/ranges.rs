@@ -17,7 +17,7 @@ use crate::storage::{EngineKind, KeyspaceRule, Kind, StorageResult};
 pub(super) static COMMANDS: &[CommandSpec] = &[
     CommandSpec {
         name: "KEYCOUNT",
-        since: "7.2.0",
+        since: "0.1.0",
         group: Group::Generic,
         arity: Arity::exactly(3),
         flags: Flags::READONLY.or(Flags::KEYSPACE),
@@ -30,7 +30,7 @@ pub(super) static COMMANDS: &[CommandSpec] = &[
     },
     CommandSpec {
         name: "KEYRANGE",
-        since: "7.2.0",
+        since: "0.1.0",
         group: Group::Generic,
         arity: Arity::at_least(3),
         flags: Flags::READONLY.or(Flags::KEYSPACE),
@@ -173,6 +173,9 @@ fn bound(arg: &[u8]) -> Result<Limit<'_>, CommandError> {
     }
 }
 
+/// Start and end as the engines take them.
+type Bounds<'a> = (Bound<&'a [u8]>, Bound<&'a [u8]>);
+
 struct Range<'a> {
     start: Limit<'a>,
     end: Limit<'a>,
@@ -194,7 +197,7 @@ impl Range<'_> {
     }
 
     /// The bounds, unless no key can lie between them.
-    fn bounds(&self) -> Option<(Bound<&[u8]>, Bound<&[u8]>)> {
+    fn bounds(&self) -> Option<Bounds<'_>> {
         let start = match self.start {
             Limit::Lowest => Bound::Unbounded,
             Limit::Highest => return None,
@@ -330,7 +333,9 @@ mod tests {
 
     #[test]
     fn empty_ranges_have_no_bounds() {
-        for (start, end) in [("[b", "[a"), ("(a", "[a"), ("(a", "(a"), ("[a", "(a"), ("+", "-"), ("+", "[a"), ("[a", "-")] {
+        for (start, end) in
+            [("[b", "[a"), ("(a", "[a"), ("(a", "(a"), ("[a", "(a"), ("+", "-"), ("+", "[a"), ("[a", "-")]
+        {
             assert!(range(start, end).bounds().is_none(), "{start} {end}");
         }
         for (start, end) in [("[a", "[a"), ("-", "+"), ("(a", "[b"), ("-", "(a")] {

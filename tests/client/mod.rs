@@ -4,7 +4,9 @@ use std::cell::Cell;
 use std::sync::Arc;
 
 use kvorum::command::table::{arity_error, unknown_command, unknown_subcommand};
-use kvorum::command::{CommandError, Handler, ReadContext, ServerCommand, Shared, WriteContext, docs, find, find_subcommand};
+use kvorum::command::{
+    CommandError, Handler, ReadContext, ServerCommand, Shared, WriteContext, docs, find, find_subcommand,
+};
 use kvorum::resp::{Protocol, Reply};
 use kvorum::storage::store::Store;
 use kvorum::storage::{EncodingSettings, EngineKind, KeyspaceRule, KeyspaceRules};
