@@ -154,7 +154,7 @@ impl Shard {
         let group = Group::open(group_options, machine).await.map_err(|error| ShardError::Raft(error.to_string()))?;
         group.wait_ready().await.map_err(|error| ShardError::Raft(error.to_string()))?;
         let _ = shard.group.set(group);
-        shard.last_snapshot_index.store(shard.status().snapshot_index, Ordering::Relaxed);
+        shard.last_snapshot_index.store(shard.status().snapshot_index.unwrap_or(0), Ordering::Relaxed);
         tokio::spawn(proposer::propose_forever(Arc::clone(&shard)));
         tokio::spawn(proposer::tick_forever(Arc::clone(&shard)));
         Ok(shard)
@@ -257,7 +257,7 @@ impl Shard {
         if self.stopped.load(Ordering::Relaxed) {
             return Err(Refusal::Stopped);
         }
-        if self.log.is_stalled() {
+        if self.log.is_stalled().is_some() {
             return Err(Refusal::DiskFull);
         }
         self.queue.submit(run, mailbox, protocol, touch).map_err(|_| Refusal::Full)
@@ -328,7 +328,7 @@ impl Shard {
 
     /// Finishes what is under way, refuses what comes, and stops the group.
     pub async fn shutdown(&self) {
-        while !self.queue.is_empty() && !self.stopped.load(Ordering::Relaxed) && !self.log.is_stalled() {
+        while !self.queue.is_empty() && !self.stopped.load(Ordering::Relaxed) && self.log.is_stalled().is_none() {
             tokio::time::sleep(std::time::Duration::from_millis(1)).await;
         }
         let drained = self.submit_and_wait_bounded().await;

@@ -190,7 +190,7 @@ impl RowEngine {
         self.reads().walk_either_way(&rows, reverse, &mut |row, value| {
             let meta = Meta::decode(value)?;
             let key = meta.key(key_part(KeyOrder::Bytes, row)?);
-            if !is_live(meta.expires_at, now) || !bounds.contains(key) {
+            if !is_live(meta.expires_at, now) || !RangeBounds::<[u8]>::contains(&bounds, key) {
                 return Ok(true);
             }
             let kind = meta.shape.kind();

@@ -1,0 +1,95 @@
+# One place for every command that a developer or CI runs; `make help` lists them.
+#
+# Everything is built with the release profile, lints and tests included: another profile would
+# compile RocksDB a second time. The build goes to the cache directory, so that it outlives a
+# checkout and is shared by all of them.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/kvorum
+CARGO_TARGET_DIR ?= $(CACHE)/target
+export CARGO_TARGET_DIR
+KVORUM := $(CARGO_TARGET_DIR)/release/kvorum
+
+# hash, lsm, btree or all.
+ENGINE ?= hash
+# Units of Redis's suite, such as "unit/type/string unit/expire"; empty for all that apply.
+UNITS ?=
+FUZZ_SECONDS ?= 600
+CRASH_ROUNDS ?= 50
+PORT ?= 6379
+# More arguments for the tool that a target runs, for example
+#   make bench ARGS="--engines hash --tests SET,GET --pipeline 16"
+ARGS ?=
+
+step = @scripts/step
+
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/make \1\t\2/' | column -t -s "$$(printf '\t')"
+
+.PHONY: setup setup-build
+setup: ## install what building and testing need, where it is missing
+	@scripts/setup all
+setup-build:
+	@scripts/setup build
+
+.PHONY: build
+build: setup-build ## build the server
+	cargo build --release --locked --bin kvorum
+
+.PHONY: run
+run: build ## start a standalone server on port 6379 (PORT=)
+	exec $(KVORUM) server --config configs/standalone.toml --port $(PORT) $(ARGS)
+
+.PHONY: test
+test: setup ## everything that CI runs
+	$(step) "formatting, clippy, documentation" $(MAKE) lint
+	$(step) "build" cargo build --release --locked --bin kvorum
+	$(step) "tests" $(MAKE) test-rust
+	$(step) "redis's own tests" redis-tests/run --engine all
+	$(step) "client libraries" tests/clients/run
+	$(step) "crash loop" tests/crash/run --rounds 3
+	$(step) "full disk" tests/crash/disk_full
+	@scripts/step --summary
+
+.PHONY: test-rust
+test-rust: ## unit, integration and documentation tests
+	cargo nextest run --release --locked $(ARGS)
+	cargo test --release --locked --doc --quiet
+
+.PHONY: lint
+lint: setup ## rustfmt, clippy, documentation, dependencies
+	cargo fmt --check
+	cargo clippy --release --locked --all-targets --quiet -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --release --locked --no-deps --quiet
+	scripts/check-dependencies
+
+.PHONY: redis-tests
+redis-tests: setup build ## Redis's own test suite (ENGINE=hash|lsm|btree|all UNITS="unit/type/string …")
+	redis-tests/run --engine $(ENGINE) $(UNITS) $(ARGS)
+
+.PHONY: clients
+clients: setup build ## smoke tests with redis-py, ioredis and node-redis
+	tests/clients/run --engine $(if $(filter all,$(ENGINE)),hash,$(ENGINE)) $(ARGS)
+
+.PHONY: crash
+crash: setup build ## the long crash loop (CRASH_ROUNDS=50) and the full disk
+	tests/crash/run --rounds $(CRASH_ROUNDS) --verbose $(ARGS)
+	tests/crash/disk_full --fsync everysec
+	tests/crash/disk_full --fsync always
+
+.PHONY: bench
+bench: setup build ## throughput, CPU and memory beside redis-server; writes benches/compare/RESULTS.md
+	benches/compare/run.py $(ARGS)
+
+.PHONY: microbench
+microbench: setup-build ## criterion benchmarks of single parts
+	cargo bench --locked $(ARGS)
+
+.PHONY: fuzz
+fuzz: setup ## every fuzz target, FUZZ_SECONDS (600) each
+	scripts/fuzz $(FUZZ_SECONDS)
