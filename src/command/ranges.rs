@@ -17,7 +17,7 @@ use crate::storage::{EngineKind, KeyspaceRule, Kind, StorageResult};
 pub(super) static COMMANDS: &[CommandSpec] = &[
     CommandSpec {
         name: "KEYCOUNT",
-        since: "7.2.0",
+        since: "0.1.0",
         group: Group::Generic,
         arity: Arity::exactly(3),
         flags: Flags::READONLY.or(Flags::KEYSPACE),
@@ -30,7 +30,7 @@ pub(super) static COMMANDS: &[CommandSpec] = &[
     },
     CommandSpec {
         name: "KEYRANGE",
-        since: "7.2.0",
+        since: "0.1.0",
         group: Group::Generic,
         arity: Arity::at_least(3),
         flags: Flags::READONLY.or(Flags::KEYSPACE),
@@ -173,6 +173,9 @@ fn bound(arg: &[u8]) -> Result<Limit<'_>, CommandError> {
     }
 }
 
+/// Start and end as the engines take them.
+type Bounds<'a> = (Bound<&'a [u8]>, Bound<&'a [u8]>);
+
 struct Range<'a> {
     start: Limit<'a>,
     end: Limit<'a>,
@@ -194,7 +197,7 @@ impl Range<'_> {
     }
 
     /// The bounds, unless no key can lie between them.
-    fn bounds(&self) -> Option<(Bound<&[u8]>, Bound<&[u8]>)> {
+    fn bounds(&self) -> Option<Bounds<'_>> {
         let start = match self.start {
             Limit::Lowest => Bound::Unbounded,
             Limit::Highest => return None,
@@ -215,17 +218,23 @@ impl Range<'_> {
         (!empty).then_some((start, end))
     }
 
-    /// Whether every key of the range starts with the prefix.
+    /// Whether every key of the range starts with the prefix; of an empty range, whether both bounds
+    /// lie among such keys.
     fn lies_inside(&self, prefix: &[u8]) -> bool {
-        let after_start = prefix.is_empty()
-            || matches!(self.start, Limit::Including(key) | Limit::Excluding(key) if key >= prefix);
-        let before_end = match (self.end, successor(prefix)) {
-            (_, None) => true,
-            (Limit::Including(key), Some(next)) => key < next.as_slice(),
-            (Limit::Excluding(key), Some(next)) => key <= next.as_slice(),
-            (Limit::Lowest | Limit::Highest, Some(_)) => false,
+        let next = successor(prefix);
+        let below_next = |key: &[u8]| next.as_ref().is_none_or(|next| key < next.as_slice());
+        let start_inside = match self.start {
+            Limit::Lowest => prefix.is_empty(),
+            Limit::Highest => next.is_none(),
+            Limit::Including(key) | Limit::Excluding(key) => key >= prefix && below_next(key),
         };
-        after_start && before_end
+        let end_inside = match self.end {
+            Limit::Lowest => prefix.is_empty(),
+            Limit::Highest => next.is_none(),
+            Limit::Including(key) => key >= prefix && below_next(key),
+            Limit::Excluding(key) => key >= prefix && (below_next(key) || next.as_deref() == Some(key)),
+        };
+        start_inside && end_inside
     }
 
     /// Whether some key that starts with the prefix may lie in the range.
@@ -324,7 +333,9 @@ mod tests {
 
     #[test]
     fn empty_ranges_have_no_bounds() {
-        for (start, end) in [("[b", "[a"), ("(a", "[a"), ("(a", "(a"), ("[a", "(a"), ("+", "-"), ("+", "[a"), ("[a", "-")] {
+        for (start, end) in
+            [("[b", "[a"), ("(a", "[a"), ("(a", "(a"), ("[a", "(a"), ("+", "-"), ("+", "[a"), ("[a", "-")]
+        {
             assert!(range(start, end).bounds().is_none(), "{start} {end}");
         }
         for (start, end) in [("[a", "[a"), ("-", "+"), ("(a", "[b"), ("-", "(a")] {
@@ -342,6 +353,7 @@ mod tests {
             assert!(range(start, end).touches(b"user:"), "{start} {end}");
             assert!(range(start, end).lies_inside(b""));
         }
+        assert!(!range("[z", "[a").lies_inside(b"user:"));
         assert!(!range("[user;", "+").touches(b"user:"));
         assert!(!range("-", "(user:").touches(b"user:"));
         assert!(range("[\u{ff}", "+").touches(b"\xff"));

@@ -122,8 +122,31 @@ pub enum Handler {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "each is the command of its name")]
 pub enum ServerCommand {
-    Auth, Bgsave, Bgrewriteaof, Client, Command, Config, Dbsize, Debug, Echo, Hello, Info, Keyspace, Lastsave, Latency,
-    Memory, Ping, Quit, Reset, Role, Save, Select, Shutdown, Slowlog, Time, Wait,
+    Auth,
+    Bgsave,
+    Bgrewriteaof,
+    Client,
+    Command,
+    Config,
+    Dbsize,
+    Debug,
+    Echo,
+    Hello,
+    Info,
+    Keyspace,
+    Lastsave,
+    Latency,
+    Memory,
+    Ping,
+    Quit,
+    Reset,
+    Role,
+    Save,
+    Select,
+    Shutdown,
+    Slowlog,
+    Time,
+    Wait,
 }
 
 /// How many arguments a command takes, its name included.
@@ -195,7 +218,11 @@ impl Flags {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the families' own names")]
 pub enum Group {
-    Connection, Generic, Hash, Server, String,
+    Connection,
+    Generic,
+    Hash,
+    Server,
+    String,
 }
 
 impl Group {
@@ -300,8 +327,14 @@ pub struct Arg {
 pub enum ArgKind {
     /// `key`, with the index of its key spec.
     Key(u8),
-    String, Integer, Double, Pattern, UnixTime, Token,
-    OneOf(&'static [Arg]), Block(&'static [Arg]),
+    String,
+    Integer,
+    Double,
+    Pattern,
+    UnixTime,
+    Token,
+    OneOf(&'static [Arg]),
+    Block(&'static [Arg]),
 }
 
 impl Arg {
@@ -309,19 +342,33 @@ impl Arg {
         Self { name, display: "", kind, token: "", optional: false, multiple: false, multiple_token: false }
     }
     /// A key covered by the first key spec.
-    pub const fn key(name: &'static str) -> Self { Self::new(name, ArgKind::Key(0)) }
+    pub const fn key(name: &'static str) -> Self {
+        Self::new(name, ArgKind::Key(0))
+    }
     /// A key covered by key spec `index`.
-    pub const fn key_at(name: &'static str, index: u8) -> Self { Self::new(name, ArgKind::Key(index)) }
+    pub const fn key_at(name: &'static str, index: u8) -> Self {
+        Self::new(name, ArgKind::Key(index))
+    }
     /// A string.
-    pub const fn string(name: &'static str) -> Self { Self::new(name, ArgKind::String) }
+    pub const fn string(name: &'static str) -> Self {
+        Self::new(name, ArgKind::String)
+    }
     /// An integer.
-    pub const fn integer(name: &'static str) -> Self { Self::new(name, ArgKind::Integer) }
+    pub const fn integer(name: &'static str) -> Self {
+        Self::new(name, ArgKind::Integer)
+    }
     /// A floating-point number.
-    pub const fn double(name: &'static str) -> Self { Self::new(name, ArgKind::Double) }
+    pub const fn double(name: &'static str) -> Self {
+        Self::new(name, ArgKind::Double)
+    }
     /// A glob pattern.
-    pub const fn pattern(name: &'static str) -> Self { Self::new(name, ArgKind::Pattern) }
+    pub const fn pattern(name: &'static str) -> Self {
+        Self::new(name, ArgKind::Pattern)
+    }
     /// A Unix time.
-    pub const fn unix_time(name: &'static str) -> Self { Self::new(name, ArgKind::UnixTime) }
+    pub const fn unix_time(name: &'static str) -> Self {
+        Self::new(name, ArgKind::UnixTime)
+    }
     /// A literal word.
     pub const fn word(name: &'static str, token: &'static str) -> Self {
         let mut arg = Self::new(name, ArgKind::Token);
@@ -329,17 +376,36 @@ impl Arg {
         arg
     }
     /// One of several.
-    pub const fn one_of(name: &'static str, choices: &'static [Arg]) -> Self { Self::new(name, ArgKind::OneOf(choices)) }
+    pub const fn one_of(name: &'static str, choices: &'static [Arg]) -> Self {
+        Self::new(name, ArgKind::OneOf(choices))
+    }
     /// Several in a row.
-    pub const fn block(name: &'static str, parts: &'static [Arg]) -> Self { Self::new(name, ArgKind::Block(parts)) }
+    pub const fn block(name: &'static str, parts: &'static [Arg]) -> Self {
+        Self::new(name, ArgKind::Block(parts))
+    }
     /// The same argument, after a literal word.
-    pub const fn after(mut self, token: &'static str) -> Self { self.token = token; self }
+    pub const fn after(mut self, token: &'static str) -> Self {
+        self.token = token;
+        self
+    }
     /// The same argument, which may be left out.
-    pub const fn optional(mut self) -> Self { self.optional = true; self }
+    pub const fn optional(mut self) -> Self {
+        self.optional = true;
+        self
+    }
     /// The same argument, which may stand several times.
-    pub const fn multiple(mut self) -> Self { self.multiple = true; self }
+    pub const fn multiple(mut self) -> Self {
+        self.multiple = true;
+        self
+    }
     /// The same argument, whose token is repeated with it.
-    pub const fn repeated_token(mut self) -> Self { self.multiple_token = true; self }
+    pub const fn repeated_token(mut self) -> Self {
+        self.multiple_token = true;
+        self
+    }
     /// The same argument, shown to people by another name.
-    pub const fn shown_as(mut self, display: &'static str) -> Self { self.display = display; self }
+    pub const fn shown_as(mut self, display: &'static str) -> Self {
+        self.display = display;
+        self
+    }
 }

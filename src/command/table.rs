@@ -12,64 +12,96 @@ use super::spec::{Access, CommandSpec, KeySpec, Subcommand};
 use super::{databases, hashes, keys, ranges, server, strings};
 
 /// The families, in the order of [`all`] and of [`index_of`].
-static FAMILIES: LazyLock<[&'static [CommandSpec]; 8]> = LazyLock::new(|| {
-    [
-        strings::COMMANDS,
-        hashes::COMMANDS,
-        keys::COMMANDS,
-        databases::COMMANDS,
-        ranges::COMMANDS,
-        server::CONNECTION_COMMANDS,
-        server::PROCESS_COMMANDS,
-        server::DIAGNOSIS_COMMANDS,
-    ]
-});
+static FAMILIES: [&[CommandSpec]; 8] = [
+    strings::COMMANDS,
+    hashes::COMMANDS,
+    keys::COMMANDS,
+    databases::COMMANDS,
+    ranges::COMMANDS,
+    server::CONNECTION_COMMANDS,
+    server::PROCESS_COMMANDS,
+    server::DIAGNOSIS_COMMANDS,
+];
 
 /// Slots of the table; a power of two several times the number of commands, so that most names are
 /// found at the first probe.
 const TABLE_SLOTS: usize = 1024;
 
-static TABLE: LazyLock<Box<[Option<&'static CommandSpec>; TABLE_SLOTS]>> = LazyLock::new(|| {
+/// A name and the command it is of.
+type Named = (Name, &'static CommandSpec);
+
+static TABLE: LazyLock<Box<[Option<Named>; TABLE_SLOTS]>> = LazyLock::new(|| {
     let mut table = Box::new([None; TABLE_SLOTS]);
     for spec in all() {
-        let mut slot = slot_of_name(spec.name.as_bytes());
+        let name = Name::new(spec.name.as_bytes()).expect("names of commands are short");
+        let mut slot = name.slot();
         while table[slot].is_some() {
             slot = (slot + 1) % TABLE_SLOTS;
         }
-        table[slot] = Some(spec);
+        table[slot] = Some((name, spec));
     }
     table
 });
 
-/// The slot where the search for a name begins. Names that differ only in case begin alike.
-#[inline]
-fn slot_of_name(name: &[u8]) -> usize {
-    /// Clears the bit that tells lower from upper case in each byte. It also changes bytes that are not
-    /// letters, which does no harm: the name is compared in full afterwards.
-    const UPPER: u64 = 0xdfdf_dfdf_dfdf_dfdf;
-    /// The golden ratio's fraction: spreads the input over the high bits.
-    const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
-    let mut hash = name.len() as u64;
-    for chunk in name.chunks(8) {
-        let mut word = [0; 8];
-        word[..chunk.len()].copy_from_slice(chunk);
-        hash = (hash.rotate_left(29) ^ (u64::from_le_bytes(word) & UPPER)).wrapping_mul(SPREAD);
+/// A name in a form in which comparing ignores case and costs two comparisons of words.
+///
+/// Clearing one bit turns a lower-case letter into its upper case, and nothing else into a letter. So for
+/// names of letters alone, as those of all commands are, this form is the same exactly when the name is,
+/// but for case.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Name {
+    words: [u64; 2],
+    len: usize,
+}
+
+impl Name {
+    /// No command has a longer name.
+    const MAX_BYTES: usize = 16;
+
+    #[inline]
+    fn new(name: &[u8]) -> Option<Self> {
+        const UPPER: u64 = 0xdfdf_dfdf_dfdf_dfdf;
+        if name.len() > Self::MAX_BYTES {
+            return None;
+        }
+        let (low, high) = name.split_at(name.len().min(8));
+        Some(Self { words: [word(low) & UPPER, word(high) & UPPER], len: name.len() })
     }
-    (hash >> (u64::BITS - TABLE_SLOTS.ilog2())) as usize
+
+    /// The slot where the search for the name begins.
+    #[inline]
+    fn slot(self) -> usize {
+        /// The golden ratio's fraction: spreads the input over the high bits.
+        const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
+        let hash = (self.words[0] ^ self.words[1].rotate_left(29)).wrapping_mul(SPREAD);
+        (hash >> (u64::BITS - TABLE_SLOTS.ilog2())) as usize
+    }
+}
+
+/// Up to eight bytes as a number, without a copy of varying length.
+#[inline]
+fn word(bytes: &[u8]) -> u64 {
+    let len = bytes.len();
+    if let (Some(first), Some(last)) = (bytes.first_chunk::<8>(), bytes.last_chunk::<8>()) {
+        debug_assert_eq!(first, last, "there are no more than eight bytes");
+        u64::from_le_bytes(*first)
+    } else if let (Some(first), Some(last)) = (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
+        u64::from(u32::from_le_bytes(*first)) | u64::from(u32::from_le_bytes(*last)) << (8 * (len - 4))
+    } else if let (Some(first), Some(last)) = (bytes.first_chunk::<2>(), bytes.last_chunk::<2>()) {
+        u64::from(u16::from_le_bytes(*first)) | u64::from(u16::from_le_bytes(*last)) << (8 * (len - 2))
+    } else {
+        bytes.first().copied().map_or(0, u64::from)
+    }
 }
 
 /// The command of a name, in any case.
 #[inline]
 pub fn find(name: &[u8]) -> Option<&'static CommandSpec> {
-    /// No command has a longer name; anything longer is not hashed.
-    const NAME_MAX_BYTES: usize = 32;
-    if name.len() > NAME_MAX_BYTES {
-        return None;
-    }
+    let name = Name::new(name)?;
     let table = &**TABLE;
-    let mut slot = slot_of_name(name);
-    while let Some(spec) = table[slot] {
-        if spec.name.as_bytes().eq_ignore_ascii_case(name) {
+    let mut slot = name.slot();
+    while let Some((other, spec)) = table[slot] {
+        if other == name {
             return Some(spec);
         }
         slot = (slot + 1) % TABLE_SLOTS;
@@ -90,7 +122,7 @@ pub fn all() -> impl Iterator<Item = &'static CommandSpec> {
 pub fn index_of(spec: &CommandSpec) -> usize {
     let address = std::ptr::from_ref(spec).addr();
     let mut first = 0;
-    for family in FAMILIES.iter() {
+    for family in &FAMILIES {
         let range = family.as_ptr_range();
         if (range.start.addr()..range.end.addr()).contains(&address) {
             return first + (address - range.start.addr()) / size_of::<CommandSpec>();

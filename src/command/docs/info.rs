@@ -47,7 +47,12 @@ pub(super) fn info(entry: &Entry, reply: &mut Reply<'_>) {
     for spec in entry.keys {
         key_spec(spec, reply);
     }
-    reply.array(entry.subcommands.len());
+    // Redis's own asymmetry: none are an empty set, some are an array.
+    if entry.subcommands.is_empty() {
+        reply.set(0);
+    } else {
+        reply.array(entry.subcommands.len());
+    }
     for subcommand in &entry.subcommands {
         info(subcommand, reply);
     }

@@ -63,14 +63,11 @@ fn argument(arg: &Arg, reply: &mut Reply<'_>) {
         _ => None,
     };
     let token = (!arg.token.is_empty()).then_some(arg.token);
-    let flags: Vec<&str> = [
-        ("optional", arg.optional),
-        ("multiple", arg.multiple),
-        ("multiple_token", arg.multiple_token),
-    ]
-    .into_iter()
-    .filter_map(|(name, set)| set.then_some(name))
-    .collect();
+    let flags: Vec<&str> =
+        [("optional", arg.optional), ("multiple", arg.multiple), ("multiple_token", arg.multiple_token)]
+            .into_iter()
+            .filter_map(|(name, set)| set.then_some(name))
+            .collect();
     let optional_fields = [key.is_some(), token.is_some(), !flags.is_empty(), parts.is_some()];
     reply.map(texts.len() + optional_fields.into_iter().filter(|&present| present).count());
     for (name, text) in texts {

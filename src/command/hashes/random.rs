@@ -31,11 +31,7 @@ pub(super) fn hrandfield(ctx: &ReadContext<'_>, args: &[&[u8]], reply: &mut Repl
     };
     let wanted = usize::try_from(count.unsigned_abs()).unwrap_or(usize::MAX);
     let mut out = Pairs { reply, with_values };
-    if count < 0 {
-        repeated(ctx, &hash, wanted, &mut out)
-    } else {
-        distinct(ctx, &hash, wanted, &mut out)
-    }
+    if count < 0 { repeated(ctx, &hash, wanted, &mut out) } else { distinct(ctx, &hash, wanted, &mut out) }
 }
 
 fn parse(args: &[&[u8]]) -> Result<(i64, bool), CommandError> {

@@ -69,10 +69,11 @@ impl Conditions {
     /// Whether the expiry may change from `before` to `after`. A key without an expiry counts as one that
     /// expires infinitely late.
     fn allow(&self, before: Option<UnixMs>, after: UnixMs) -> bool {
-        !(self.none_before && before.is_some())
-            && !(self.some_before && before.is_none())
-            && !(self.greater && before.is_none_or(|before| after <= before))
-            && !(self.less && before.is_some_and(|before| after >= before))
+        let refused = (self.none_before && before.is_some())
+            || (self.some_before && before.is_none())
+            || (self.greater && before.is_none_or(|before| after <= before))
+            || (self.less && before.is_some_and(|before| after >= before));
+        !refused
     }
 }
 

@@ -165,7 +165,6 @@ pub(super) static COMMANDS: &[CommandSpec] = &[
                 complexity: "O(1)",
                 args: &[Arg::key("key")],
                 tips: &["nondeterministic_output"],
-                ..Subcommand::BASE
             },
             Subcommand {
                 name: "FREQ",
@@ -177,7 +176,6 @@ pub(super) static COMMANDS: &[CommandSpec] = &[
                 complexity: "O(1)",
                 args: &[Arg::key("key")],
                 tips: &["nondeterministic_output"],
-                ..Subcommand::BASE
             },
             Subcommand {
                 name: "HELP",
@@ -198,7 +196,6 @@ pub(super) static COMMANDS: &[CommandSpec] = &[
                 complexity: "O(1)",
                 args: &[Arg::key("key")],
                 tips: &["nondeterministic_output"],
-                ..Subcommand::BASE
             },
             Subcommand {
                 name: "REFCOUNT",
@@ -210,7 +207,6 @@ pub(super) static COMMANDS: &[CommandSpec] = &[
                 complexity: "O(1)",
                 args: &[Arg::key("key")],
                 tips: &["nondeterministic_output"],
-                ..Subcommand::BASE
             },
         ],
         handler: Handler::Read(object),

@@ -27,7 +27,7 @@ pub(super) fn object(ctx: &ReadContext<'_>, args: &[&[u8]], reply: &mut Reply<'_
         let spec = crate::command::find(b"OBJECT").expect("the table has OBJECT");
         return Err(unknown_subcommand(spec, args[1]));
     };
-    let Some(meta) = ctx.meta(key)? else {
+    let Some(meta) = ctx.probe(key)? else {
         reply.null();
         return Ok(());
     };

@@ -82,7 +82,9 @@ pub(super) fn copy(ctx: &mut WriteContext<'_>, args: &[&[u8]], reply: &mut Reply
     if from.db == to.db && from.key == to.key {
         return Err(SAME);
     }
-    let copied = match value(ctx, from)? {
+    let found = value(ctx, from)?;
+    ctx.count(found.is_some());
+    let copied = match found {
         Some((object, expires_at)) if replace || !exists(ctx, to)? => {
             ctx.engine_mut(to).put_object(to, object, expires_at)?;
             ctx.dirty += 1;

@@ -1,6 +1,8 @@
 //! Declarations of the commands that help to find out what is wrong.
 
-use crate::command::spec::{Access, Arg, Arity, CommandSpec, Flags, Group, Handler, KeySpec, ServerCommand, Subcommand};
+use crate::command::spec::{
+    Access, Arg, Arity, CommandSpec, Flags, Group, Handler, KeySpec, ServerCommand, Subcommand,
+};
 
 /// The commands of this family.
 pub(in crate::command) static COMMANDS: &[CommandSpec] = &[

@@ -221,7 +221,7 @@ pub(in crate::command) static COMMANDS: &[CommandSpec] = &[
     },
     CommandSpec {
         name: "KEYSPACE",
-        since: "7.2.0",
+        since: "0.1.0",
         group: Group::Server,
         arity: Arity::at_least(2),
         summary: "Looks at the keyspaces and their engines.",
@@ -229,7 +229,7 @@ pub(in crate::command) static COMMANDS: &[CommandSpec] = &[
         subcommands: &[
             Subcommand {
                 name: "HELP",
-                since: "7.2.0",
+                since: "0.1.0",
                 arity: Arity::exactly(2),
                 flags: Flags::LOADING.or(Flags::STALE),
                 summary: "Describes the subcommands.",
@@ -238,7 +238,7 @@ pub(in crate::command) static COMMANDS: &[CommandSpec] = &[
             },
             Subcommand {
                 name: "INFO",
-                since: "7.2.0",
+                since: "0.1.0",
                 arity: Arity::exactly(3),
                 flags: Flags::ADMIN.or(Flags::STALE),
                 summary: "Describes a keyspace: its rule, its engine and what that takes.",
@@ -249,7 +249,7 @@ pub(in crate::command) static COMMANDS: &[CommandSpec] = &[
             },
             Subcommand {
                 name: "LIST",
-                since: "7.2.0",
+                since: "0.1.0",
                 arity: Arity::exactly(2),
                 flags: Flags::ADMIN.or(Flags::STALE),
                 summary: "Lists the keyspaces with their rules.",

@@ -113,9 +113,8 @@ impl<'a> Table<'a> {
     /// Fills the table, unless it would take more than `memory_max_bytes`.
     fn fill(a: &'a [u8], b: &'a [u8], memory_max_bytes: u64) -> Result<Self, CommandError> {
         const TOO_LONG: CommandError = CommandError::Static("ERR String too long for LCS");
-        const TOO_LARGE: CommandError = CommandError::Static(
-            "ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len",
-        );
+        const TOO_LARGE: CommandError =
+            CommandError::Static("ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len");
         const LONGEST: usize = u32::MAX as usize - 1;
         if a.len() >= LONGEST || b.len() >= LONGEST {
             return Err(TOO_LONG);

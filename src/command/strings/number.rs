@@ -9,8 +9,7 @@ use crate::types::decimal::LongDouble;
 use crate::types::number::parse_i64;
 
 /// What INCR and its like answer when the sum does not fit 64 bits.
-pub(in crate::command) const OVERFLOW: CommandError =
-    CommandError::Static("ERR increment or decrement would overflow");
+pub(in crate::command) const OVERFLOW: CommandError = CommandError::Static("ERR increment or decrement would overflow");
 /// What INCRBYFLOAT and its like answer when the sum is no number.
 pub(in crate::command) const NOT_FINITE: CommandError =
     CommandError::Static("ERR increment would produce NaN or Infinity");
