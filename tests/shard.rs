@@ -94,7 +94,17 @@ async fn replies_come_in_order_and_reads_see_the_writes_before_them() {
         let dir = tempfile::tempdir().expect("a directory");
         let node = open(dir.path(), one_engine(engine)).await;
         let replies = node
-            .run(0, &[&["SET", "a", "1"], &["GET", "a"], &["INCR", "a"], &["GET", "a"], &["INCR", "missing"], &["DEL", "a"]])
+            .run(
+                0,
+                &[
+                    &["SET", "a", "1"],
+                    &["GET", "a"],
+                    &["INCR", "a"],
+                    &["GET", "a"],
+                    &["INCR", "missing"],
+                    &["DEL", "a"],
+                ],
+            )
             .await;
         assert_eq!(replies, "+OK\r\n$1\r\n1\r\n:2\r\n$1\r\n2\r\n:1\r\n:1\r\n", "{engine}");
         node.close().await;
@@ -178,7 +188,8 @@ async fn a_snapshot_under_writes_is_the_state_at_its_index() {
         let node = Arc::clone(&node);
         tokio::spawn(async move {
             for index in 0..2000 {
-                node.run(0, &[&["SET", &format!("key:{index}"), "after"], &["DEL", &format!("key:{}", index / 2)]]).await;
+                node.run(0, &[&["SET", &format!("key:{index}"), "after"], &["DEL", &format!("key:{}", index / 2)]])
+                    .await;
             }
         })
     };

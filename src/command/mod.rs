@@ -29,5 +29,7 @@ mod text;
 pub use context::{ReadContext, Shared, WriteContext};
 pub use cursor::Cursor;
 pub use error::CommandError;
-pub use spec::{Access, Arg, ArgKind, Arity, CommandSpec, Deprecation, Flags, Group, Handler, KeySpec, ServerCommand, Subcommand};
+pub use spec::{
+    Access, Arg, ArgKind, Arity, CommandSpec, Deprecation, Flags, Group, Handler, KeySpec, ServerCommand, Subcommand,
+};
 pub use table::{find, find_subcommand, keys_of};

@@ -439,9 +439,7 @@ thread_local! {
 }
 
 fn fresh_buffer() -> Vec<u8> {
-    BUFFERS
-        .with_borrow_mut(Vec::pop)
-        .unwrap_or_else(|| Vec::with_capacity(READ_CHUNK_BYTES))
+    BUFFERS.with_borrow_mut(Vec::pop).unwrap_or_else(|| Vec::with_capacity(READ_CHUNK_BYTES))
 }
 
 fn recycle(mut buffer: Vec<u8>) {

@@ -179,13 +179,7 @@ impl<'s> Batch<'s> {
     }
 
     #[inline]
-    fn read(
-        &mut self,
-        session: &Session,
-        spec: &'static CommandSpec,
-        args: &[&[u8]],
-        out: &mut Vec<u8>,
-    ) -> Outcome {
+    fn read(&mut self, session: &Session, spec: &'static CommandSpec, args: &[&[u8]], out: &mut Vec<u8>) -> Outcome {
         let shard = &self.server.shard;
         if self.store.is_none() {
             self.store = shard.read();

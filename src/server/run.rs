@@ -9,11 +9,11 @@ use anyhow::Context as _;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::banner::{BannerFacts, banner};
 use super::clients::Client;
 use super::datadir::DataDir;
 use super::process::{Server, ShutdownMode};
 use super::settings::{Setting, Settings};
-use super::banner::{BannerFacts, banner};
 use super::{connection, memory};
 use crate::cluster::metadata::Metadata;
 use crate::command::Shared;
@@ -62,7 +62,8 @@ pub async fn run(settings: Arc<Settings>) -> anyhow::Result<()> {
     tracing::info!(seconds = started.elapsed().as_secs_f64(), index = shard.applied_index().0, "data is loaded");
 
     let server = Server::new(Arc::clone(&settings), shard, log, data_dir, port, startup_memory);
-    let facts = BannerFacts { addresses: &addresses, node_id: server.data_dir.node_id(), keys: Some(server.key_count()) };
+    let facts =
+        BannerFacts { addresses: &addresses, node_id: server.data_dir.node_id(), keys: Some(server.key_count()) };
     print!("{}", banner(&settings, &facts));
     for listener in listeners {
         tokio::spawn(accept_forever(Arc::clone(&server), listener));
@@ -109,9 +110,8 @@ fn listen(settings: &Settings) -> anyhow::Result<Vec<TcpListener>> {
             Ok(listener) => listeners.push(listener),
             Err(error) if optional => tracing::debug!(host, %error, "not listening on an optional address"),
             Err(error) => {
-                return Err(error).with_context(|| {
-                    format!("cannot listen on {host} port {port} (settings bind and port)")
-                });
+                return Err(error)
+                    .with_context(|| format!("cannot listen on {host} port {port} (settings bind and port)"));
             }
         }
     }
@@ -182,10 +182,8 @@ fn prepare_socket(stream: &TcpStream, keepalive_seconds: i64) -> std::io::Result
     stream.set_nodelay(true)?;
     if let Ok(seconds @ 1..) = u64::try_from(keepalive_seconds) {
         let third = Duration::from_secs((seconds / 3).max(1));
-        let keepalive = socket2::TcpKeepalive::new()
-            .with_time(Duration::from_secs(seconds))
-            .with_interval(third)
-            .with_retries(3);
+        let keepalive =
+            socket2::TcpKeepalive::new().with_time(Duration::from_secs(seconds)).with_interval(third).with_retries(3);
         socket2::SockRef::from(stream).set_tcp_keepalive(&keepalive)?;
     }
     Ok(())

@@ -37,14 +37,7 @@ pub struct Session {
 impl Session {
     /// A fresh session.
     pub fn new(client: Arc<Client>, authenticated: bool) -> Self {
-        Self {
-            db: Db(0),
-            protocol: Protocol::Resp2,
-            reply_mode: ReplyMode::On,
-            authenticated,
-            closing: false,
-            client,
-        }
+        Self { db: Db(0), protocol: Protocol::Resp2, reply_mode: ReplyMode::On, authenticated, closing: false, client }
     }
 
     /// Selects a database.

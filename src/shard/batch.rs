@@ -52,7 +52,9 @@ impl Header {
         let mut rest = entry;
         let version = take::<1>(&mut rest)?[0];
         if version != SEMANTICS_VERSION {
-            return Err(corrupt(format!("log entry of semantics version {version}; this build knows {SEMANTICS_VERSION}")));
+            return Err(corrupt(format!(
+                "log entry of semantics version {version}; this build knows {SEMANTICS_VERSION}"
+            )));
         }
         let header = Self {
             now: UnixMs(i64::from_le_bytes(take(&mut rest)?)),

@@ -34,8 +34,8 @@ use parking_lot::{RwLock, RwLockReadGuard};
 pub use run::{Mailbox, Run};
 pub use stats::ShardStats;
 
-use crate::limits::EXPIRE_SWEEP_MAX_KEYS;
 use crate::command::{CommandSpec, ReadContext, Shared};
+use crate::limits::EXPIRE_SWEEP_MAX_KEYS;
 use crate::raft::{FsyncPolicy, Group, GroupOptions, GroupStatus, SharedLog, SnapshotError};
 use crate::resp::{Protocol, Reply};
 use crate::storage::settings::EncodingSettings;

@@ -51,10 +51,8 @@ async fn propose(shard: &Arc<Shard>, sequence: u64, payload: Vec<u8>) {
             shard.queue.entry_done();
         }
     };
-    if let Err(error) = shard.group().propose(Bytes::from(payload), done).await {
-        abandon(shard, sequence, &error);
-        shard.queue.entry_done();
-    }
+    // On an error `done` has run already.
+    let _ = shard.group().propose(Bytes::from(payload), done).await;
 }
 
 fn abandon(shard: &Shard, sequence: u64, error: &ProposeError) {

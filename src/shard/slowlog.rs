@@ -46,11 +46,7 @@ pub struct SlowLog {
 
 impl Default for SlowLog {
     fn default() -> Self {
-        Self {
-            threshold_micros: AtomicI64::new(10_000),
-            length_max: AtomicU64::new(128),
-            entries: Mutex::default(),
-        }
+        Self { threshold_micros: AtomicI64::new(10_000), length_max: AtomicU64::new(128), entries: Mutex::default() }
     }
 }
 

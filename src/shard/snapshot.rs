@@ -92,6 +92,7 @@ pub(super) fn restore(shard: &Shard, body: &Path, body_offset: u64) -> io::Resul
     let mut store = shard.store.write();
     let engine = store.hash_engine_mut();
     engine.clear();
+    engine.set_clock(crate::types::UnixMs(now_ms));
     let mut chunk = Vec::new();
     let mut bytes = 9u64;
     loop {

@@ -45,14 +45,7 @@ impl Engine for NullEngine {
         Ok(None)
     }
 
-    fn scan(
-        &self,
-        _: Db,
-        _: ScanCursor,
-        _: usize,
-        _: UnixMs,
-        _: &mut VisitKey<'_>,
-    ) -> StorageResult<ScanCursor> {
+    fn scan(&self, _: Db, _: ScanCursor, _: usize, _: UnixMs, _: &mut VisitKey<'_>) -> StorageResult<ScanCursor> {
         Ok(ScanCursor::START)
     }
 

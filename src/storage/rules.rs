@@ -118,8 +118,7 @@ impl KeyspaceRules {
     pub fn engines_of(&self, db: Db) -> impl Iterator<Item = EngineKind> + '_ {
         let whole = self.rules.iter().any(|rule| rule.db == db && rule.prefix.is_empty());
         EngineKind::ALL.into_iter().filter(move |&engine| {
-            (engine == self.default && !whole)
-                || self.rules.iter().any(|rule| rule.db == db && rule.engine == engine)
+            (engine == self.default && !whole) || self.rules.iter().any(|rule| rule.db == db && rule.engine == engine)
         })
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::hash::HashEngine;
 use super::null::NullEngine;
 use super::rows::RowEngine;
-use super::{Engine, EncodingSettings, EngineKind, KeyspaceRules, StorageResult};
+use super::{EncodingSettings, Engine, EngineKind, KeyspaceRules, StorageResult};
 use crate::types::Db;
 
 /// The engines of one shard and the rules that choose among them.

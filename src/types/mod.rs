@@ -9,4 +9,4 @@ pub mod number;
 pub mod rng;
 pub mod slot;
 
-pub use ids::{Db, LogIndex, NodeId, ShardId, SLOT_COUNT, Slot, UnixMs};
+pub use ids::{Db, LogIndex, NodeId, SLOT_COUNT, ShardId, Slot, UnixMs};
