@@ -16,7 +16,7 @@ struct Node {
 }
 
 async fn open(dir: &Path, rules: KeyspaceRules) -> Node {
-    let options = LogOptions { segment_bytes: 1 << 20, policy: FsyncPolicy::EverySec };
+    let options = LogOptions { segment_bytes: 1 << 20, ..LogOptions::new(FsyncPolicy::EverySec) };
     let log = SharedLog::open(&dir.join("log"), options).expect("the log opens");
     let shard = Shard::open(ShardOptions {
         id: ShardId(1),

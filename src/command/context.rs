@@ -4,7 +4,7 @@ use std::cell::Cell;
 
 use super::error::CommandError;
 use crate::storage::store::Store;
-use crate::storage::{Address, Engine, HashRead, KeyMeta, StorageResult, StringValue};
+use crate::storage::{Address, Engine, Expiry, HashRead, KeyMeta, StorageResult, StringValue};
 use crate::types::rng::Rng;
 use crate::types::{Db, UnixMs};
 
@@ -48,9 +48,13 @@ impl<'a> ReadContext<'a> {
         self.store.engine(at.db, at.key)
     }
 
-    fn count<T>(&self, at: Address<'_>, found: Option<T>) -> Option<T> {
-        let counter = if found.is_some() { &self.hits } else { &self.misses };
+    fn count_only(&self, found: bool) {
+        let counter = if found { &self.hits } else { &self.misses };
         counter.set(counter.get() + 1);
+    }
+
+    fn count<T>(&self, at: Address<'_>, found: Option<T>) -> Option<T> {
+        self.count_only(found.is_some());
         if self.touch && found.is_some() {
             self.engine(at).touch(at, self.now);
         }
@@ -79,6 +83,13 @@ impl<'a> ReadContext<'a> {
     pub fn lookup_meta(&self, key: &[u8]) -> StorageResult<Option<KeyMeta>> {
         let at = self.at(key);
         Ok(self.count(at, self.engine(at).meta(at, self.now)?))
+    }
+
+    /// Kind and expiry of a key, counting a hit or a miss but leaving no trace for OBJECT IDLETIME.
+    pub fn probe(&self, key: &[u8]) -> StorageResult<Option<KeyMeta>> {
+        let found = self.meta(key)?;
+        self.count_only(found.is_some());
+        Ok(found)
     }
 
     /// Runs `body` with the generator of this context.
@@ -142,6 +153,28 @@ impl WriteContext<'_> {
     pub fn hash(&self, key: &[u8]) -> StorageResult<Option<HashRead<'_>>> {
         let at = self.at(key);
         self.engine(at).hash(at, self.now)
+    }
+
+    /// Counts a hit or a miss, for the writes that also answer what they found.
+    pub fn count(&mut self, found: bool) {
+        let counter = if found { &mut self.hits } else { &mut self.misses };
+        *counter += 1;
+    }
+
+    /// Creates or replaces a key with a string, and counts the change.
+    pub fn set_string(&mut self, key: &[u8], value: &[u8], expiry: Expiry) -> StorageResult<()> {
+        let (at, now) = (self.at(key), self.now);
+        self.engine_mut(at).set_string(at, value, expiry, now)?;
+        self.dirty += 1;
+        Ok(())
+    }
+
+    /// Removes a key, and counts the change if a live one was there.
+    pub fn remove(&mut self, key: &[u8]) -> StorageResult<bool> {
+        let (at, now) = (self.at(key), self.now);
+        let removed = self.engine_mut(at).remove(at, now)?;
+        self.dirty += u64::from(removed);
+        Ok(removed)
     }
 
     /// Refuses a string that would be longer than a client may send.

@@ -12,18 +12,22 @@
 
 pub mod context;
 pub mod cursor;
+pub mod docs;
 pub mod error;
 pub mod spec;
 pub mod table;
 
+mod databases;
 mod hashes;
 mod keys;
 mod ranges;
+mod scan;
 mod server;
 mod strings;
+mod text;
 
 pub use context::{ReadContext, Shared, WriteContext};
 pub use cursor::Cursor;
 pub use error::CommandError;
-pub use spec::{Access, Arg, ArgKind, Arity, CommandSpec, Flags, Group, Handler, KeySpec, ServerCommand, Subcommand};
+pub use spec::{Access, Arg, ArgKind, Arity, CommandSpec, Deprecation, Flags, Group, Handler, KeySpec, ServerCommand, Subcommand};
 pub use table::{find, find_subcommand, keys_of};

@@ -25,10 +25,43 @@ pub struct CommandSpec {
     pub complexity: &'static str,
     /// Its arguments after the name, for `COMMAND DOCS`.
     pub args: &'static [Arg],
+    /// Redis's hints to proxies and clients, such as `nondeterministic_output`.
+    pub tips: &'static [&'static str],
+    /// What to use in its place, if new programs should not use it.
+    pub deprecated: Option<Deprecation>,
     /// Its subcommands, if it is a container such as `CONFIG`.
     pub subcommands: &'static [Subcommand],
     /// What runs it.
     pub handler: Handler,
+}
+
+impl CommandSpec {
+    /// What most commands have in common. It is not a command: each entry of the table names at least its name,
+    /// arity, summary and handler.
+    pub const BASE: Self = Self {
+        name: "",
+        since: "",
+        group: Group::Generic,
+        arity: Arity(0),
+        flags: Flags::NONE,
+        keys: &[],
+        summary: "",
+        complexity: "",
+        args: &[],
+        tips: &[],
+        deprecated: None,
+        subcommands: &[],
+        handler: Handler::Server(ServerCommand::Command),
+    };
+}
+
+/// Since when a command is deprecated, and for what.
+#[derive(Clone, Copy, Debug)]
+pub struct Deprecation {
+    /// The Redis version that deprecated it.
+    pub since: &'static str,
+    /// What to use in its place.
+    pub replaced_by: &'static str,
 }
 
 /// A subcommand of a container command; documented and checked like a command.
@@ -50,6 +83,23 @@ pub struct Subcommand {
     pub complexity: &'static str,
     /// Its arguments after both names.
     pub args: &'static [Arg],
+    /// Redis's hints to proxies and clients.
+    pub tips: &'static [&'static str],
+}
+
+impl Subcommand {
+    /// What most subcommands have in common; see [`CommandSpec::BASE`].
+    pub const BASE: Self = Self {
+        name: "",
+        since: "",
+        arity: Arity(0),
+        flags: Flags::NONE,
+        keys: &[],
+        summary: "",
+        complexity: "",
+        args: &[],
+        tips: &[],
+    };
 }
 
 /// Runs a write; `args[0]` is the command's name as the client wrote it.
@@ -72,8 +122,31 @@ pub enum Handler {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "each is the command of its name")]
 pub enum ServerCommand {
-    Auth, Bgsave, Bgrewriteaof, Client, Command, Config, Dbsize, Debug, Echo, Hello, Info, Keyspace, Lastsave, Latency,
-    Memory, Ping, Quit, Reset, Role, Save, Select, Shutdown, Slowlog, Time, Wait,
+    Auth,
+    Bgsave,
+    Bgrewriteaof,
+    Client,
+    Command,
+    Config,
+    Dbsize,
+    Debug,
+    Echo,
+    Hello,
+    Info,
+    Keyspace,
+    Lastsave,
+    Latency,
+    Memory,
+    Ping,
+    Quit,
+    Reset,
+    Role,
+    Save,
+    Select,
+    Shutdown,
+    Slowlog,
+    Time,
+    Wait,
 }
 
 /// How many arguments a command takes, its name included.
@@ -127,6 +200,8 @@ impl Flags {
     pub const KEYSPACE: Self = Self(1 << 17);
     /// ACL category `@connection`.
     pub const CONNECTION: Self = Self(1 << 18);
+    pub const NO_ASYNC_LOADING: Self = Self(1 << 19);
+    pub const NO_MANDATORY_KEYS: Self = Self(1 << 20);
 
     /// Both sets.
     pub const fn or(self, other: Self) -> Self {
@@ -143,7 +218,11 @@ impl Flags {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the families' own names")]
 pub enum Group {
-    Connection, Generic, Hash, Server, String,
+    Connection,
+    Generic,
+    Hash,
+    Server,
+    String,
 }
 
 impl Group {
@@ -164,7 +243,7 @@ impl Group {
 pub enum Access {
     /// `RO ACCESS`
     Read,
-    /// `RO` without reading the value (EXISTS, TTL, TYPE).
+    /// `RO` without reading the value (EXISTS, TYPE, STRLEN).
     ReadMeta,
     /// `RW ACCESS UPDATE`
     ReadWrite,
@@ -176,6 +255,15 @@ pub enum Access {
     Insert,
     /// `RM DELETE`
     Delete,
+    /// `RW ACCESS DELETE`
+    Take,
+    /// `RW DELETE`: removes a part of the value.
+    Remove,
+    /// `OW INSERT`
+    Create,
+    /// `RW ACCESS UPDATE VARIABLE_FLAGS`: the arguments decide between [`Self::ReadWrite`] and
+    /// [`Self::Overwrite`], as in SET with and without GET.
+    Variable,
 }
 
 /// Where keys are among a command's arguments; index 0 is the command's name.
@@ -219,6 +307,8 @@ impl KeySpec {
 pub struct Arg {
     /// Its name.
     pub name: &'static str,
+    /// How it is shown to people; empty for its name.
+    pub display: &'static str,
     /// What it is.
     pub kind: ArgKind,
     /// The literal word before it or, for [`ArgKind::Token`], the word itself; empty for none.
@@ -237,28 +327,48 @@ pub struct Arg {
 pub enum ArgKind {
     /// `key`, with the index of its key spec.
     Key(u8),
-    String, Integer, Double, Pattern, UnixTime, Token,
-    OneOf(&'static [Arg]), Block(&'static [Arg]),
+    String,
+    Integer,
+    Double,
+    Pattern,
+    UnixTime,
+    Token,
+    OneOf(&'static [Arg]),
+    Block(&'static [Arg]),
 }
 
 impl Arg {
     const fn new(name: &'static str, kind: ArgKind) -> Self {
-        Self { name, kind, token: "", optional: false, multiple: false, multiple_token: false }
+        Self { name, display: "", kind, token: "", optional: false, multiple: false, multiple_token: false }
     }
     /// A key covered by the first key spec.
-    pub const fn key(name: &'static str) -> Self { Self::new(name, ArgKind::Key(0)) }
+    pub const fn key(name: &'static str) -> Self {
+        Self::new(name, ArgKind::Key(0))
+    }
     /// A key covered by key spec `index`.
-    pub const fn key_at(name: &'static str, index: u8) -> Self { Self::new(name, ArgKind::Key(index)) }
+    pub const fn key_at(name: &'static str, index: u8) -> Self {
+        Self::new(name, ArgKind::Key(index))
+    }
     /// A string.
-    pub const fn string(name: &'static str) -> Self { Self::new(name, ArgKind::String) }
+    pub const fn string(name: &'static str) -> Self {
+        Self::new(name, ArgKind::String)
+    }
     /// An integer.
-    pub const fn integer(name: &'static str) -> Self { Self::new(name, ArgKind::Integer) }
+    pub const fn integer(name: &'static str) -> Self {
+        Self::new(name, ArgKind::Integer)
+    }
     /// A floating-point number.
-    pub const fn double(name: &'static str) -> Self { Self::new(name, ArgKind::Double) }
+    pub const fn double(name: &'static str) -> Self {
+        Self::new(name, ArgKind::Double)
+    }
     /// A glob pattern.
-    pub const fn pattern(name: &'static str) -> Self { Self::new(name, ArgKind::Pattern) }
+    pub const fn pattern(name: &'static str) -> Self {
+        Self::new(name, ArgKind::Pattern)
+    }
     /// A Unix time.
-    pub const fn unix_time(name: &'static str) -> Self { Self::new(name, ArgKind::UnixTime) }
+    pub const fn unix_time(name: &'static str) -> Self {
+        Self::new(name, ArgKind::UnixTime)
+    }
     /// A literal word.
     pub const fn word(name: &'static str, token: &'static str) -> Self {
         let mut arg = Self::new(name, ArgKind::Token);
@@ -266,13 +376,36 @@ impl Arg {
         arg
     }
     /// One of several.
-    pub const fn one_of(name: &'static str, choices: &'static [Arg]) -> Self { Self::new(name, ArgKind::OneOf(choices)) }
+    pub const fn one_of(name: &'static str, choices: &'static [Arg]) -> Self {
+        Self::new(name, ArgKind::OneOf(choices))
+    }
     /// Several in a row.
-    pub const fn block(name: &'static str, parts: &'static [Arg]) -> Self { Self::new(name, ArgKind::Block(parts)) }
+    pub const fn block(name: &'static str, parts: &'static [Arg]) -> Self {
+        Self::new(name, ArgKind::Block(parts))
+    }
     /// The same argument, after a literal word.
-    pub const fn after(mut self, token: &'static str) -> Self { self.token = token; self }
+    pub const fn after(mut self, token: &'static str) -> Self {
+        self.token = token;
+        self
+    }
     /// The same argument, which may be left out.
-    pub const fn optional(mut self) -> Self { self.optional = true; self }
+    pub const fn optional(mut self) -> Self {
+        self.optional = true;
+        self
+    }
     /// The same argument, which may stand several times.
-    pub const fn multiple(mut self) -> Self { self.multiple = true; self }
+    pub const fn multiple(mut self) -> Self {
+        self.multiple = true;
+        self
+    }
+    /// The same argument, whose token is repeated with it.
+    pub const fn repeated_token(mut self) -> Self {
+        self.multiple_token = true;
+        self
+    }
+    /// The same argument, shown to people by another name.
+    pub const fn shown_as(mut self, display: &'static str) -> Self {
+        self.display = display;
+        self
+    }
 }

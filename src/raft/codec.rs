@@ -214,15 +214,8 @@ mod tests {
         let nodes = BTreeMap::from([(7, PeerNode { bus_address: "a:1".to_owned() })]);
         let mut out = Vec::new();
         put_membership(&mut out, &Membership::new(vec![BTreeSet::from([7])], nodes).expect("a valid membership"));
-        let expected = [
-            &[1u8, 1, 0, 1, 0][..],
-            &7u64.to_le_bytes(),
-            &[1, 0],
-            &7u64.to_le_bytes(),
-            &[3, 0],
-            b"a:1",
-        ]
-        .concat();
+        let expected =
+            [&[1u8, 1, 0, 1, 0][..], &7u64.to_le_bytes(), &[1, 0], &7u64.to_le_bytes(), &[3, 0], b"a:1"].concat();
         assert_eq!(out, expected);
     }
 }

@@ -179,7 +179,8 @@ impl Group {
         let adapter = Adapter::new(Box::new(machine), dir.clone(), current, Some(alive));
         let gate = Arc::clone(&adapter.gate);
         let config = Arc::new(config(id).validate().map_err(|error| stopped(id, &error))?);
-        let raft = Raft::new(node.0, config, NoPeers, log.clone(), adapter).await.map_err(|error| stopped(id, &error))?;
+        let raft =
+            Raft::new(node.0, config, NoPeers, log.clone(), adapter).await.map_err(|error| stopped(id, &error))?;
         let group =
             Self { id, dir, log, raft, gate, snapshotting: Default::default(), machine_gone: machine_gone.into() };
         group.watch();
@@ -377,7 +378,11 @@ impl Group {
         if taken.await.map_err(|_| SnapshotError::Stopped)?.running_state.is_err() {
             return Err(SnapshotError::Stopped);
         }
-        if let Some(upto) = index.checked_sub(LOG_TAIL_KEPT_ENTRIES) {
+        // Nobody can be a little behind in a group of one, and what one group keeps holds up the
+        // deletion of segments for all.
+        let alone = self.raft.voter_ids().count() == 1 && self.raft.learner_ids().next().is_none();
+        let kept = if alone { 0 } else { LOG_TAIL_KEPT_ENTRIES };
+        if let Some(upto) = index.checked_sub(kept) {
             self.raft.trigger().purge_log(upto).await.map_err(|_| SnapshotError::Stopped)?;
         }
         let dir = self.dir.clone();
@@ -412,7 +417,8 @@ fn config(id: ShardId) -> Config {
         election_timeout_max: ELECTION_MS.1,
         // `Group::snapshot` decides, so that a full disk is no error of openraft's.
         snapshot_policy: SnapshotPolicy::Never,
-        max_in_snapshot_log_to_keep: LOG_TAIL_KEPT_ENTRIES,
+        // `Group::snapshot` purges and says how far.
+        max_in_snapshot_log_to_keep: 0,
         enable_pre_vote: Some(true),
         // A leader that restarts has to win an election: its lease is not to be trusted.
         enable_leader_restore: Some(false),

@@ -180,11 +180,8 @@ impl RaftStateMachine<TypeConfig> for Adapter {
         let expected = meta.clone();
         let is_verified = std::mem::take(&mut self.verified);
         let install = move || {
-            let described = if is_verified {
-                snapshot::open(&received.path)?.1
-            } else {
-                snapshot::verify(&received.path)?
-            };
+            let described =
+                if is_verified { snapshot::open(&received.path)?.1 } else { snapshot::verify(&received.path)? };
             if described.meta != expected {
                 return Err(io::Error::other(format!(
                     "snapshot {} is not the one that was announced",

@@ -1,12 +1,14 @@
 //! One connection: bytes in, commands, bytes out.
 
 use std::cell::RefCell;
+use std::future::Future;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::Poll;
+use std::task::{Context, Poll};
 
 use smallvec::SmallVec;
+use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 
 use super::Server;
@@ -282,27 +284,31 @@ impl Connection {
     async fn wait(&mut self) -> Result<(), End> {
         self.note_buffers();
         let wants_write = self.output.len() > self.sent;
-        let (readable, writable) = {
-            let (stream, client) = (&self.stream, &self.session.client);
-            std::future::poll_fn(|cx| {
-                let poked = client.mailbox.poll_poked(cx).is_ready();
-                let readable = stream.poll_read_ready(cx).is_ready();
-                let writable = wants_write && stream.poll_write_ready(cx).is_ready();
-                if poked || readable || writable { Poll::Ready((readable, writable)) } else { Poll::Pending }
-            })
-            .await
-        };
+        let mut writable = false;
+        std::future::poll_fn(|cx| {
+            let poked = self.session.client.mailbox.poll_poked(cx).is_ready();
+            writable = wants_write && self.stream.poll_write_ready(cx).is_ready();
+            // A buffer is taken only when there is something to read into it.
+            let read = match self.stream.poll_read_ready(cx) {
+                Poll::Ready(_) => self.poll_fill(cx),
+                Poll::Pending => Poll::Pending,
+            };
+            match read {
+                Poll::Ready(Err(end)) => Poll::Ready(Err(end)),
+                Poll::Pending if !poked && !writable => Poll::Pending,
+                Poll::Ready(Ok(())) | Poll::Pending => Poll::Ready(Ok(())),
+            }
+        })
+        .await?;
         if writable {
             self.flush()?;
-        }
-        if readable {
-            self.fill()?;
         }
         Ok(())
     }
 
-    /// Reads what has come.
-    fn fill(&mut self) -> Result<(), End> {
+    /// Reads what has come. A short read tells the runtime that the socket is empty, so that the
+    /// next wait needs no system call to find that out.
+    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), End>> {
         if self.input.capacity() == 0 {
             self.input = fresh_buffer();
         }
@@ -314,26 +320,30 @@ impl Connection {
         // A large argument is given room as it arrives, never in advance of its bytes.
         let wanted = self.parser.wanted().unwrap_or(0).min(self.input.len().max(READ_CHUNK_BYTES));
         self.input.reserve(wanted.max(READ_CHUNK_BYTES));
-        match self.stream.try_read_buf(&mut self.input) {
-            Ok(0) => return Err(End::Gone),
-            Ok(count) => {
+        let read = std::pin::pin!(self.stream.read_buf(&mut self.input)).poll(cx);
+        match read {
+            Poll::Ready(Ok(0)) => return Poll::Ready(Err(End::Gone)),
+            Poll::Ready(Ok(count)) => {
                 let stats = &self.server.stats;
                 stats.bytes_in.fetch_add(count as u64, Ordering::Relaxed);
                 stats.reads.fetch_add(1, Ordering::Relaxed);
                 self.session.client.bytes_in.fetch_add(count as u64, Ordering::Relaxed);
             }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) => {
+            Poll::Ready(Err(error)) => {
                 tracing::debug!(client = %self.session.client.peer, %error, "reading failed");
-                return Err(End::Gone);
+                return Poll::Ready(Err(End::Gone));
+            }
+            Poll::Pending => {
+                self.release_input();
+                return Poll::Pending;
             }
         }
         if self.input.len() > self.server.limits.query_bytes.load(Ordering::Relaxed) {
             tracing::warn!(client = %self.session.client.peer, "closing a client whose request is over the limit");
             self.server.stats.query_limit_disconnections.fetch_add(1, Ordering::Relaxed);
-            return Err(End::Gone);
+            return Poll::Ready(Err(End::Gone));
         }
-        Ok(())
+        Poll::Ready(Ok(()))
     }
 
     /// Sends what can be sent without waiting, and enforces the limit of what may wait.
@@ -408,7 +418,7 @@ impl Connection {
 
     /// Gives the input buffer back when nothing is left in it.
     fn release_input(&mut self) {
-        if !self.input.is_empty() && self.parser.consumed() == self.input.len() {
+        if self.parser.consumed() == self.input.len() {
             self.parser.discard(self.input.len());
             self.input.clear();
             recycle(std::mem::take(&mut self.input));

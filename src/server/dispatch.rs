@@ -213,7 +213,17 @@ impl<'s> Batch<'s> {
         self.tally.misses += context.misses.get();
         self.tally.add(&shard.stats, spec, nanos, matches!(result, Ok(false)));
         shard.slowlog.observe(nanos, args, || session.client.mailbox.origin());
+        let missed = context.misses.get() > 0;
         match result {
+            Ok(true) if missed && shard.has_due_keys(store, self.now) => {
+                // The read met a key whose time has come: it is removed before the next command.
+                self.release();
+                let shard = Arc::clone(shard);
+                return Outcome::Wait(Box::pin(async move {
+                    shard.sweep_due().await;
+                    Vec::new()
+                }));
+            }
             Ok(true) => {}
             Ok(false) => {
                 let text = String::from_utf8_lossy(&out[start + 1..]).into_owned();

@@ -6,12 +6,14 @@
 //! protocol, name…), [`dispatch`] decides where a command is executed, and [`commands`] has those
 //! that concern the session or the process.
 
+pub mod banner;
 pub mod cli;
 pub mod clients;
 pub mod commands;
 pub mod connection;
 pub mod datadir;
 pub mod dispatch;
+pub mod logging;
 pub mod memory;
 pub mod process;
 pub mod run;

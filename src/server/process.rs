@@ -140,7 +140,7 @@ impl Server {
         if self.over_memory.load(Ordering::Relaxed) && spec.flags.has(Flags::DENYOOM) {
             return Some(CommandError::Static("OOM command not allowed when used memory > 'maxmemory'."));
         }
-        if self.log.is_stalled() {
+        if self.log.is_stalled().is_some() {
             return Some(CommandError::Static(
                 "MISCONF the disk is full: the write was not executed; writes are accepted again when there is room",
             ));
@@ -254,6 +254,12 @@ impl Server {
         self.stats.reset();
         self.shard.stats.reset();
         self.stats.peak_memory.store(self.used_memory.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
+
+    /// Number of keys in all databases.
+    pub fn key_count(&self) -> u64 {
+        let Some(store) = self.shard.read() else { return 0 };
+        (0..self.shard.shared().databases).map(|db| store.len(Db(db))).sum()
     }
 
     /// Number of commands in the table.

@@ -13,7 +13,8 @@ use super::clients::Client;
 use super::datadir::DataDir;
 use super::process::{Server, ShutdownMode};
 use super::settings::{Setting, Settings};
-use super::{cli, connection, memory};
+use super::banner::{BannerFacts, banner};
+use super::{connection, memory};
 use crate::cluster::metadata::Metadata;
 use crate::command::Shared;
 use crate::raft::{LogOptions, SharedLog};
@@ -33,7 +34,8 @@ const ONLY_SHARD: ShardId = ShardId(1);
 /// When the data directory is in use or damaged, or an address cannot be listened on.
 pub async fn run(settings: Arc<Settings>) -> anyhow::Result<()> {
     let listeners = listen(&settings)?;
-    let port = listeners.first().map_or(0, |listener| listener.local_addr().map_or(0, |address| address.port()));
+    let addresses = listeners.iter().map(TcpListener::local_addr).collect::<Result<Vec<_>, _>>()?;
+    let port = addresses.first().map_or(0, SocketAddr::port);
     let startup_memory = memory::allocator().allocated;
     let data_dir = DataDir::open(&settings.dir())?;
     let clean = data_dir.take_clean_marker()?.is_some();
@@ -60,7 +62,8 @@ pub async fn run(settings: Arc<Settings>) -> anyhow::Result<()> {
     tracing::info!(seconds = started.elapsed().as_secs_f64(), index = shard.applied_index().0, "data is loaded");
 
     let server = Server::new(Arc::clone(&settings), shard, log, data_dir, port, startup_memory);
-    println!("{}", cli::banner(&settings, port));
+    let facts = BannerFacts { addresses: &addresses, node_id: server.data_dir.node_id(), keys: Some(server.key_count()) };
+    print!("{}", banner(&settings, &facts));
     for listener in listeners {
         tokio::spawn(accept_forever(Arc::clone(&server), listener));
     }
@@ -82,7 +85,7 @@ pub fn shared(settings: &Settings) -> Shared {
 
 fn open_log(settings: &Settings) -> anyhow::Result<Arc<SharedLog>> {
     let policy = fsync_policy(settings.bool(Setting::Appendonly), settings.word(Setting::Appendfsync));
-    let options = LogOptions { segment_bytes: settings.unsigned(Setting::LogSegmentBytes), policy };
+    let options = LogOptions { segment_bytes: settings.unsigned(Setting::LogSegmentBytes), ..LogOptions::new(policy) };
     let dir = settings.dir().join("log");
     SharedLog::open(&dir, options).with_context(|| format!("cannot open the log in {}", dir.display()))
 }

@@ -34,6 +34,7 @@ use parking_lot::{RwLock, RwLockReadGuard};
 pub use run::{Mailbox, Run};
 pub use stats::ShardStats;
 
+use crate::limits::EXPIRE_SWEEP_MAX_KEYS;
 use crate::command::{CommandSpec, ReadContext, Shared};
 use crate::raft::{FsyncPolicy, Group, GroupOptions, GroupStatus, SharedLog, SnapshotError};
 use crate::resp::{Protocol, Reply};
@@ -154,7 +155,7 @@ impl Shard {
         let group = Group::open(group_options, machine).await.map_err(|error| ShardError::Raft(error.to_string()))?;
         group.wait_ready().await.map_err(|error| ShardError::Raft(error.to_string()))?;
         let _ = shard.group.set(group);
-        shard.last_snapshot_index.store(shard.status().snapshot_index, Ordering::Relaxed);
+        shard.last_snapshot_index.store(shard.status().snapshot_index.unwrap_or(0), Ordering::Relaxed);
         tokio::spawn(proposer::propose_forever(Arc::clone(&shard)));
         tokio::spawn(proposer::tick_forever(Arc::clone(&shard)));
         Ok(shard)
@@ -213,6 +214,23 @@ impl Shard {
         self.active_expire.store(on, Ordering::Relaxed);
     }
 
+    /// Whether any key's time has come and it was not removed yet.
+    pub fn has_due_keys(&self, store: &Store, now: UnixMs) -> bool {
+        let now = self.read_time(now);
+        store.engines().any(|(_, engine)| engine.next_expiry().is_some_and(|at| at < now))
+    }
+
+    /// Removes keys whose time has come, unless a sweep is under way already; returns when they are
+    /// gone.
+    pub async fn sweep_due(&self) {
+        if self.sweeping.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let until = self.read_time(clock::now());
+        self.submit_and_wait(|encoder| encoder.expire(until, EXPIRE_SWEEP_MAX_KEYS)).await;
+        self.sweeping.store(false, Ordering::Release);
+    }
+
     /// A context for a read outside any run.
     pub fn read_context<'a>(&self, store: &'a Store, shared: &'a Shared, db: Db, now: UnixMs) -> ReadContext<'a> {
         ReadContext {
@@ -257,7 +275,7 @@ impl Shard {
         if self.stopped.load(Ordering::Relaxed) {
             return Err(Refusal::Stopped);
         }
-        if self.log.is_stalled() {
+        if self.log.is_stalled().is_some() {
             return Err(Refusal::DiskFull);
         }
         self.queue.submit(run, mailbox, protocol, touch).map_err(|_| Refusal::Full)
@@ -328,7 +346,7 @@ impl Shard {
 
     /// Finishes what is under way, refuses what comes, and stops the group.
     pub async fn shutdown(&self) {
-        while !self.queue.is_empty() && !self.stopped.load(Ordering::Relaxed) && !self.log.is_stalled() {
+        while !self.queue.is_empty() && !self.stopped.load(Ordering::Relaxed) && self.log.is_stalled().is_none() {
             tokio::time::sleep(std::time::Duration::from_millis(1)).await;
         }
         let drained = self.submit_and_wait_bounded().await;

@@ -64,9 +64,8 @@ fn abandon(shard: &Shard, sequence: u64, error: &ProposeError) {
         ProposeError::Unknown => {
             "ERR outcome unknown: leadership was lost while the command was in flight; it may or may not be executed"
         }
-        ProposeError::Stopped => {
-            "ERR outcome unknown: the shard stopped while the command was in flight; it may or may not be executed"
-        }
+        ProposeError::Stopped => "ERR the shard has stopped; the command was not executed",
+        ProposeError::TooLarge => "ERR the commands are too large for one log entry; they were not executed",
     };
     refuse(proposal, text);
 }
@@ -108,7 +107,7 @@ fn sweep_expired(shard: &Arc<Shard>) {
         let Some(store) = shard.store.try_read() else { return };
         store.engines().any(|(_, engine)| engine.next_expiry().is_some_and(|at| at < now))
     };
-    if due && !shard.log.is_stalled() {
+    if due && shard.log.is_stalled().is_none() {
         propose_sweep(shard, now);
     }
 }

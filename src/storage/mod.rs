@@ -20,6 +20,7 @@ pub mod error;
 pub mod hash;
 mod null;
 pub mod object;
+mod object_codec;
 pub mod rows;
 pub mod rules;
 pub mod settings;

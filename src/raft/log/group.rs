@@ -214,8 +214,12 @@ impl GroupInner {
 
     /// Removes the entries after `last`. Answers whether any of them had been queued, in which
     /// case the removal has to be written down.
+    ///
+    /// During recovery the log may begin with what is left of a tail that was truncated later, from
+    /// far behind where the log really begins: then the truncation moves the beginning back.
     pub(super) fn truncate_after(&mut self, last: Option<LogId>) -> bool {
-        let next = last.map_or(self.first, |id| id.index + 1).max(self.first);
+        let floor = self.purged.map_or(0, |purged| purged.index + 1);
+        let next = last.map_or(0, |id| id.index + 1).max(floor);
         if next >= self.next {
             return false;
         }
@@ -230,6 +234,7 @@ impl GroupInner {
             self.points.pop_back();
         }
         self.next = next;
+        self.first = self.first.min(next);
         self.queued = self.queued.min(next);
         self.written = self.written.min(next);
         self.last = last;
@@ -292,9 +297,10 @@ impl GroupInner {
         let disk_end = end.min(cache_first);
         while from < disk_end {
             let behind = self.points.partition_point(|point| point.index <= from);
-            let point = behind.checked_sub(1).map(|at| self.points[at]).ok_or_else(|| {
-                io::Error::other(format!("entry {from} is in no segment, although the log has it"))
-            })?;
+            let point = behind
+                .checked_sub(1)
+                .map(|at| self.points[at])
+                .ok_or_else(|| io::Error::other(format!("entry {from} is in no segment, although the log has it")))?;
             let until = self.points.get(behind).map_or(disk_end, |next| next.index.min(disk_end));
             runs.push(Run { at: point.at, range: from..until });
             from = until;
@@ -354,6 +360,23 @@ mod tests {
         let (runs, _) = group.entries(0..3).expect("readable");
         let starts: Vec<_> = runs.iter().map(|run| (run.at.offset, run.range.clone())).collect();
         assert_eq!(starts, [(32, 0..1), (20_032, 1..2), (60_100, 2..3)]);
+    }
+
+    #[test]
+    fn recovery_may_begin_with_a_tail_that_was_truncated_later() {
+        let state = GroupState::new(0, 1 << 20);
+        let mut group = state.inner.lock();
+        let at = |offset| Position { segment: 1, offset };
+        group.purge(id(1));
+        group.recover(entry(27, 10), at(32)).expect("a jump");
+        assert!(group.has_gap());
+        group.truncate_after(Some(id(3)));
+        for index in 4..40 {
+            group.recover(entry(index, 10), at(100 + index)).expect("in order");
+        }
+        group.purge(id(30));
+        assert!(!group.has_gap());
+        assert_eq!((group.first(), group.next()), (31, 40));
     }
 
     #[test]

@@ -251,9 +251,15 @@ impl Shared {
         }
     }
 
-    /// Runs with the writer once it is free.
+    /// Runs with the writer once it is free. Whoever found it taken meanwhile relies on its holder
+    /// for what he queued, so the queue is looked at afterwards.
     fn with_writer<T>(&self, run: impl FnOnce(&mut Writer) -> T) -> T {
-        run(self.writer.lock().as_mut().expect("an open log has a writer"))
+        let result = run(self.writer.lock().as_mut().expect("an open log has a writer"));
+        fence(SeqCst);
+        if !self.queue.lock().is_empty() {
+            self.order(|orders| orders.work = true);
+        }
+        result
     }
 
     /// Sees to it that what was just queued is written: here if that takes no waiting, else by
@@ -335,9 +341,14 @@ impl SharedLog {
         self.shared.policy()
     }
 
-    /// Changes the policy for what is appended from now on.
+    /// Changes the policy. Coming from [`FsyncPolicy::Memory`], what is in memory only is written
+    /// first thing; whoever changes the shared number instead leaves that to the group's next append.
     pub fn set_policy(&self, policy: FsyncPolicy) {
-        self.shared.policy.store(policy as u8, Relaxed);
+        self.shared.policy.store(policy as u8, SeqCst);
+        if policy != FsyncPolicy::Memory {
+            storage::queue_everything(&self.shared);
+            self.shared.kick();
+        }
     }
 
     /// Counters.
@@ -356,7 +367,9 @@ impl SharedLog {
     }
 
     /// Writes and syncs everything, whatever the policy, and ends the log's threads. Blocking.
-    /// Later appends fail, and the directory may be opened again.
+    /// Later appends fail, and the directory may be opened again. While the disk is full, what waits
+    /// for room is given up with an error: then close the log before its groups are shut down, since
+    /// a group that waits for the log cannot end.
     ///
     /// # Errors
     /// What kept something from being written, a full disk included.

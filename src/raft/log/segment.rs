@@ -51,8 +51,7 @@ impl Header {
             return Err("this is not a log segment");
         }
         let mut reader = Reader(&header[8..]);
-        let (version, check) =
-            (reader.u32().map_err(|error| error.0)?, reader.u32().map_err(|error| error.0)?);
+        let (version, check) = (reader.u32().map_err(|error| error.0)?, reader.u32().map_err(|error| error.0)?);
         if version != VERSION {
             return Err("a segment of an unknown version");
         }

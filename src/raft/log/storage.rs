@@ -45,12 +45,16 @@ impl GroupLog {
     /// Waits until the writer has caught up to within the queue's bound.
     async fn wait_for_room(&self) {
         let shared = self.shared();
-        while shared.queue.lock().bytes.len() > LOG_QUEUE_MAX_BYTES {
+        let is_full = || {
+            let queue = shared.queue.lock();
+            queue.bytes.len() > LOG_QUEUE_MAX_BYTES && !queue.closed
+        };
+        while is_full() {
             let room = shared.room.notified();
             tokio::pin!(room);
             // From here on a notification is not missed.
             room.as_mut().enable();
-            if shared.queue.lock().bytes.len() <= LOG_QUEUE_MAX_BYTES {
+            if !is_full() {
                 return;
             }
             room.await;
@@ -79,11 +83,7 @@ fn check_open(shared: &Shared, queue: &Batch) -> io::Result<()> {
 
 /// Encodes everything of a group that is not yet queued.
 fn queue_entries(shared: &Shared, group: &Arc<GroupState>, inner: &mut GroupInner, queue: &mut Batch) {
-    if std::mem::take(&mut inner.committed_moved)
-        && let Some(committed) = &inner.committed
-    {
-        shared.framer.put_committed(&mut queue.bytes, group.id, committed);
-    }
+    queue_committed(shared, group, inner, queue);
     let epoch = inner.epoch;
     let mut open: Option<Placement> = None;
     for (entry, bytes_before) in inner.unqueued() {
@@ -102,6 +102,29 @@ fn queue_entries(shared: &Shared, group: &Arc<GroupState>, inner: &mut GroupInne
     }
     queue.placements.extend(open);
     inner.queued = inner.next();
+}
+
+/// Queues what the groups still hold back: positions that went along with no entry, and entries
+/// that were in memory only, unless they are to stay there.
+pub(super) fn queue_everything(shared: &Shared) {
+    let groups: Vec<_> = shared.groups.read().values().cloned().collect();
+    for group in &groups {
+        let mut inner = group.inner.lock();
+        let mut queue = shared.queue.lock();
+        if shared.policy() != FsyncPolicy::Memory {
+            queue_entries(shared, group, &mut inner, &mut queue);
+        } else {
+            queue_committed(shared, group, &mut inner, &mut queue);
+        }
+    }
+}
+
+fn queue_committed(shared: &Shared, group: &GroupState, inner: &mut GroupInner, queue: &mut Batch) {
+    if std::mem::take(&mut inner.committed_moved)
+        && let Some(committed) = &inner.committed
+    {
+        shared.framer.put_committed(&mut queue.bytes, group.id, committed);
+    }
 }
 
 fn bounds(range: &impl RangeBounds<u64>) -> Range<u64> {

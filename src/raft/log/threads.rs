@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::file::StallReason;
 use super::writer::{Caller, Progress, timed_sync};
-use super::{FsyncPolicy, Shared};
+use super::{FsyncPolicy, Shared, storage};
 use crate::limits::LOG_UNSYNCED_MAX_BYTES;
 
 /// How often a full disk is tried again.
@@ -107,7 +107,7 @@ fn run_writer(shared: &Shared) {
         }
         if close.is_some() {
             shared.queue.lock().closed = true;
-            queue_committed(shared);
+            storage::queue_everything(shared);
         }
         let was_stalled = stalled;
         stalled = shared.with_writer(|writer| writer.flush(shared, Caller::Thread)) == Progress::Stalled;
@@ -138,21 +138,12 @@ fn collect_segments(shared: &Shared) {
     }
 }
 
-/// Queues the commit positions that went along with no entry.
-fn queue_committed(shared: &Shared) {
-    for group in shared.groups.read().values() {
-        let mut inner = group.inner.lock();
-        if std::mem::take(&mut inner.committed_moved)
-            && let Some(committed) = inner.committed
-        {
-            shared.framer.put_committed(&mut shared.queue.lock().bytes, group.id, &committed);
-        }
-    }
-}
-
 /// Syncs everything and writes down that it is synced.
 fn finish(shared: &Shared) {
     if shared.failed.get().is_some() || shared.stall.load(Acquire) != 0 {
+        // Those who wait, a raft core among them, must be able to end.
+        let error = io::Error::other("the raft log was closed before this could be written");
+        shared.with_writer(|writer| writer.abandon(shared, &error));
         return;
     }
     shared.with_writer(|writer| {

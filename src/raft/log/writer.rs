@@ -133,6 +133,16 @@ impl Writer {
             && self.offset < shared.segment_bytes
     }
 
+    /// Gives up everything that is not written.
+    pub(super) fn abandon(&mut self, shared: &Shared, error: &io::Error) {
+        self.fail_batch(error);
+        let queue = std::mem::take(&mut *shared.queue.lock());
+        shared.queue.lock().closed = queue.closed;
+        self.batch = queue;
+        self.fail_batch(error);
+        shared.room.notify_waiters();
+    }
+
     fn fail_batch(&mut self, error: &io::Error) {
         for waiter in self.batch.waiters.drain(..) {
             waiter.complete(Err(io::Error::new(error.kind(), error.to_string())));

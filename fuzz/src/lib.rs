@@ -1,0 +1,15 @@
+//! The lowest layers of kvorum, for fuzzing.
+//!
+//! `resp` and `types` import nothing above themselves, so their sources are taken as they are. That
+//! way a fuzzing build, which instruments everything, has no storage engine to compile.
+//!
+//! ```text
+//! RUSTC_BOOTSTRAP=1 cargo fuzz run request_parser -- -max_total_time=600
+//! ```
+
+#[path = "../../src/limits.rs"]
+pub mod limits;
+#[path = "../../src/resp/mod.rs"]
+pub mod resp;
+#[path = "../../src/types/mod.rs"]
+pub mod types;

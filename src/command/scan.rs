@@ -1,0 +1,70 @@
+//! What SCAN and HSCAN have in common: cursors and options.
+
+use super::cursor::Cursor;
+use super::error::{CommandError, SYNTAX};
+use crate::storage::ScanCursor;
+use crate::types::glob;
+use crate::types::number::parse_u64;
+
+/// Elements of a step when the client does not say.
+const COUNT_DEFAULT: usize = 10;
+
+/// Reads the cursor a client sends back.
+pub(super) fn parse_cursor(arg: &[u8]) -> Result<ScanCursor, CommandError> {
+    const INVALID: CommandError = CommandError::Static("ERR invalid cursor");
+    parse_u64(arg).map(ScanCursor).ok_or(INVALID)
+}
+
+/// `[MATCH pattern] [COUNT count] [TYPE type]`, and for hashes `[NOVALUES]`.
+pub(super) struct Options<'a> {
+    /// The pattern, unless it matches everything.
+    pub(super) pattern: Option<&'a [u8]>,
+    /// About how many elements to visit.
+    pub(super) count: usize,
+    /// Name of a type; only SCAN takes it.
+    pub(super) kind: Option<&'a [u8]>,
+    /// Leave values out; only HSCAN takes it.
+    pub(super) no_values: bool,
+}
+
+impl<'a> Options<'a> {
+    /// Options of SCAN.
+    pub(super) fn of_scan(args: &'a [&'a [u8]]) -> Result<Self, CommandError> {
+        Self::parse(Cursor::new(args, 2), true)
+    }
+
+    /// Options of HSCAN.
+    pub(super) fn of_hscan(args: &'a [&'a [u8]]) -> Result<Self, CommandError> {
+        Self::parse(Cursor::new(args, 3), false)
+    }
+
+    fn parse(mut cursor: Cursor<'a>, keys: bool) -> Result<Self, CommandError> {
+        let mut options = Self { pattern: None, count: COUNT_DEFAULT, kind: None, no_values: false };
+        while cursor.remaining() > 0 {
+            if !keys && cursor.accept("NOVALUES") {
+                options.no_values = true;
+            } else if cursor.remaining() < 2 {
+                return Err(SYNTAX);
+            } else if cursor.accept("COUNT") {
+                let count = cursor.integer()?;
+                if count < 1 {
+                    return Err(SYNTAX);
+                }
+                options.count = usize::try_from(count).unwrap_or(usize::MAX);
+            } else if cursor.accept("MATCH") {
+                let pattern = cursor.required()?;
+                options.pattern = (pattern != b"*").then_some(pattern);
+            } else if keys && cursor.accept("TYPE") {
+                options.kind = Some(cursor.required()?);
+            } else {
+                return Err(SYNTAX);
+            }
+        }
+        Ok(options)
+    }
+
+    /// Whether an element's name matches.
+    pub(super) fn matches(&self, name: &[u8]) -> bool {
+        self.pattern.is_none_or(|pattern| glob::matches(pattern, name, false))
+    }
+}

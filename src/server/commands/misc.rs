@@ -1,0 +1,47 @@
+//! Small commands about the server.
+
+use super::{CANNOT_READ, Call, DONE, Executed, client};
+use crate::shard::clock;
+
+/// `TIME`
+pub(super) fn time(call: &mut Call<'_>) -> Executed {
+    const MICROS_PER_SECOND: i64 = 1_000_000;
+    let now = clock::now_micros();
+    let mut reply = call.reply();
+    reply.array(2);
+    reply.bulk_display(now / MICROS_PER_SECOND);
+    reply.bulk_display(now % MICROS_PER_SECOND);
+    DONE
+}
+
+/// `ROLE`: a master without replicas in Redis's sense, whose offset is the applied log index.
+pub(super) fn role(call: &mut Call<'_>) -> Executed {
+    let offset = call.server.shard.applied_index().0;
+    let mut reply = call.reply();
+    reply.array(3);
+    reply.bulk(b"master");
+    reply.integer(i64::try_from(offset).unwrap_or(i64::MAX));
+    reply.array(0);
+    DONE
+}
+
+/// `WAIT numreplicas timeout`: the connection's writes are applied by now, on a quorum, and there are
+/// no replicas beside the quorum to count.
+pub(super) fn wait(call: &mut Call<'_>) -> Executed {
+    call.integer_at(1)?;
+    client::timeout_ms(call.args[2])?;
+    call.integer(0)
+}
+
+/// `DBSIZE`
+pub(super) fn dbsize(call: &mut Call<'_>) -> Executed {
+    let keys = call.server.shard.read().ok_or(CANNOT_READ)?.len(call.session.db);
+    call.integer(i64::try_from(keys).unwrap_or(i64::MAX))
+}
+
+/// `COMMAND …`
+pub(super) fn command(call: &mut Call<'_>) -> Executed {
+    let (args, mut reply) = (call.args, call.reply());
+    crate::command::docs::command(args, &mut reply)?;
+    DONE
+}

@@ -1,0 +1,198 @@
+//! Keys of a database as bytes, for snapshots.
+//!
+//! ```text
+//! chunk   := version: u8 = 1 | section*
+//! section := database: u16 | slot: u16 | count: u32 | count * record
+//! record  := length: varint | length bytes, laid out as in `record`
+//!            and then, if its form is LARGE:
+//!            0: u8 | length: varint | length bytes                            a string
+//!            1: u8 | count: varint | count * (length: varint | length bytes)  a hash: records of its fields
+//! ```
+//!
+//! Records of the other forms are the very bytes that stand in memory, so that writing is copying.
+//! A record of the form LARGE has no payload here. Sections of a slot follow one another in the
+//! order of its keys; a slot with much in it goes over several chunks, a key never does.
+
+use super::blob::Blob;
+use super::compact;
+use super::database::Database;
+use super::fields::LargeHash;
+use super::record::{EDITED, EXPIRES, FORM_BYTES, FORM_COMPACT, FORM_INT, FORM_LARGE, FORM_MASK, Payload, Record};
+use super::slot_table::{Large, SlotTable};
+use super::{Databases, database_mut};
+use crate::storage::StorageResult;
+use crate::storage::object_codec::{Reader, push_run, push_varint};
+use crate::types::slot::slot_of;
+use crate::types::{Db, SLOT_COUNT, Slot};
+
+const VERSION: u8 = 1;
+const LARGE_STRING: u8 = 0;
+const LARGE_HASH: u8 = 1;
+
+/// Length from which a chunk takes no further key.
+const CHUNK_FULL_BYTES: usize = 256 * 1024;
+/// Fewest bytes a record takes: its length, its tag, the key's length.
+const RECORD_MIN_BYTES: usize = 3;
+/// Bytes of the index of a large value in a record.
+const LARGE_INDEX_BYTES: usize = size_of::<u32>();
+
+/// Writes slots into chunks.
+#[derive(Default)]
+pub(super) struct ChunkWriter {
+    full: Vec<Vec<u8>>,
+    open: Vec<u8>,
+}
+
+impl ChunkWriter {
+    /// Writes all keys of a slot and answers how many bytes they took.
+    pub(super) fn write_slot(&mut self, db: Db, slot: Slot, table: &SlotTable) -> usize {
+        let mut written = 0;
+        let mut entries = table.table.entries().iter().peekable();
+        while entries.peek().is_some() {
+            if self.open.is_empty() {
+                self.open.push(VERSION);
+            }
+            let start = self.open.len();
+            self.open.extend_from_slice(&db.0.to_le_bytes());
+            self.open.extend_from_slice(&slot.0.to_le_bytes());
+            let count_at = self.open.len();
+            self.open.extend_from_slice(&[0; 4]);
+            let mut count = 0u32;
+            while self.open.len() < CHUNK_FULL_BYTES || count == 0 {
+                let Some(blob) = entries.next() else { break };
+                write_record(&mut self.open, table, blob);
+                count += 1;
+            }
+            self.open[count_at..count_at + 4].copy_from_slice(&count.to_le_bytes());
+            written += self.open.len() - start;
+            if self.open.len() >= CHUNK_FULL_BYTES {
+                self.full.push(std::mem::take(&mut self.open));
+            }
+        }
+        written
+    }
+
+    /// Gives out what was written; nothing is left open.
+    pub(super) fn take(&mut self) -> Vec<Vec<u8>> {
+        let mut chunks = std::mem::take(&mut self.full);
+        if !self.open.is_empty() {
+            chunks.push(std::mem::take(&mut self.open));
+        }
+        chunks
+    }
+
+    /// Gives out the chunks that are full.
+    pub(super) fn take_full(&mut self) -> Vec<Vec<u8>> {
+        std::mem::take(&mut self.full)
+    }
+}
+
+fn write_record(out: &mut Vec<u8>, table: &SlotTable, blob: &Blob) {
+    let bytes = blob.bytes();
+    let Payload::Large(index) = Record::of(blob).payload() else { return push_run(out, bytes) };
+    push_run(out, &bytes[..bytes.len() - LARGE_INDEX_BYTES]);
+    match table.large(index) {
+        Large::String(value) => {
+            out.push(LARGE_STRING);
+            push_run(out, value);
+        }
+        Large::Hash(hash) => {
+            out.push(LARGE_HASH);
+            push_varint(out, hash.len() as u64);
+            for field in hash.records() {
+                push_run(out, field.bytes());
+            }
+        }
+    }
+}
+
+/// Adds the keys of a chunk to databases, in their order.
+///
+/// # Errors
+/// `Corrupt` when the bytes are not a chunk, or name a key that is there already. Keys before the
+/// damage are there then.
+pub(super) fn load(chunk: &[u8], clock: u32, databases: &mut Databases) -> StorageResult<()> {
+    let mut reader = Reader::new(chunk, "snapshot chunk");
+    let version = reader.byte()?;
+    if version != VERSION {
+        return Err(reader.corrupt(format_args!("version {version}")));
+    }
+    while reader.remaining() > 0 {
+        let db = Db(u16::from_le_bytes(reader.array()?));
+        let slot = Slot(u16::from_le_bytes(reader.array()?));
+        let count = u32::from_le_bytes(reader.array()?);
+        if slot.0 >= SLOT_COUNT || count == 0 || count as usize > reader.remaining() / RECORD_MIN_BYTES {
+            return Err(reader.corrupt(format_args!("{count} keys in slot {}", slot.0)));
+        }
+        let database = database_mut(databases, db);
+        database.reserve(slot, count as usize);
+        for _ in 0..count {
+            load_record(&mut reader, slot, clock, database)?;
+        }
+    }
+    Ok(())
+}
+
+fn load_record(reader: &mut Reader<'_>, slot: Slot, clock: u32, database: &mut Database) -> StorageResult<()> {
+    let bytes = reader.run()?;
+    let (tag, key, payload) = split_record(bytes)?;
+    if slot_of(key) != slot {
+        return Err(reader.corrupt(format_args!("a key that is not of slot {}", slot.0)));
+    }
+    let large = match tag & FORM_MASK {
+        FORM_BYTES => None,
+        FORM_INT if payload.len() == size_of::<i64>() => None,
+        FORM_COMPACT => {
+            compact::verify(payload)?;
+            None
+        }
+        FORM_LARGE if payload.is_empty() => Some(load_large(reader)?),
+        form => return Err(reader.corrupt(format_args!("a value of form {form} and {} bytes", payload.len()))),
+    };
+    let is_new = database.load(slot, key, large, |index| match index {
+        Some(index) => Blob::concat(&[bytes, &index.to_le_bytes()], clock),
+        None => Blob::concat(&[bytes], clock),
+    });
+    if is_new { Ok(()) } else { Err(reader.corrupt("a key that stands twice")) }
+}
+
+/// Tag, key and payload of a record that may be damaged.
+fn split_record(bytes: &[u8]) -> StorageResult<(u8, &[u8], &[u8])> {
+    let mut reader = Reader::new(bytes, "snapshot record");
+    let tag = reader.byte()?;
+    let edited_of_other_form = tag & EDITED != 0 && tag & FORM_MASK != FORM_BYTES;
+    if tag & !(FORM_MASK | EDITED | EXPIRES) != 0 || edited_of_other_form {
+        return Err(reader.corrupt(format_args!("tag {tag:#04x}")));
+    }
+    if tag & EXPIRES != 0 {
+        reader.array::<8>()?;
+    }
+    let key = reader.run()?;
+    let payload = reader.bytes(reader.remaining() as u64)?;
+    Ok((tag, key, payload))
+}
+
+fn load_large(reader: &mut Reader<'_>) -> StorageResult<Large> {
+    match reader.byte()? {
+        LARGE_STRING => Ok(Large::String(reader.run()?.to_vec())),
+        LARGE_HASH => {
+            let count = reader.varint()?;
+            if count == 0 || count > (reader.remaining() / RECORD_MIN_BYTES) as u64 {
+                return Err(reader.corrupt(format_args!("a hash of {count} fields")));
+            }
+            let mut hash = LargeHash::with_capacity(count as usize);
+            for _ in 0..count {
+                let bytes = reader.run()?;
+                let (tag, ..) = split_record(bytes)?;
+                if tag != FORM_BYTES {
+                    return Err(reader.corrupt(format_args!("a field with tag {tag:#04x}")));
+                }
+                if !hash.load(Blob::concat(&[bytes], 0)) {
+                    return Err(reader.corrupt("a field that stands twice"));
+                }
+            }
+            Ok(Large::Hash(Box::new(hash)))
+        }
+        kind => Err(reader.corrupt(format_args!("a large value of kind {kind}"))),
+    }
+}

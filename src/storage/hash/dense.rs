@@ -1,0 +1,361 @@
+//! Records one after the other, and a table of their positions by key.
+//!
+//! ```text
+//! entries:   | record | record | record | ...      positions 0, 1, 2, ...
+//! positions: XXH3-64 of the key -> position, in a hashbrown table
+//! ```
+//!
+//! A new record goes to the end, a removed one is replaced by the last. So the order depends on
+//! nothing but the history of writes, a random record costs O(1), and a walk that goes downwards
+//! meets every record that stays, whatever is added and removed meanwhile: records only ever move
+//! down to a place the walk has not reached, or between places it has passed.
+//!
+//! Most tables hold the keys of one slot and are small, so positions are as narrow as the number of
+//! records allows, and the entries grow by single size classes of the allocator. With 61 records
+//! (a million keys over all slots) both together take 13 bytes a record, where a `HashTable<u32>`
+//! and a doubling `Vec` would take 20.
+
+use hashbrown::HashTable;
+use twox_hash::XxHash3_64;
+
+use super::blob::{Blob, HEADER_BYTES};
+use super::record::Record;
+
+/// Seed of the key hashes. Fixed: the order of keys that expire in one millisecond follows from it
+/// and is the same on all replicas.
+const HASH_SEED: u64 = 0x6b76_6f72_756d_0001;
+
+/// Fewest entries that room is made for.
+const ENTRIES_MIN: usize = 4;
+/// Fewest entries below which nothing is shrunk.
+const SHRINK_MIN: usize = 32;
+/// Average bytes of the index that one record takes: its pointer, its position, and room to grow.
+const INDEX_BYTES: usize = 14;
+
+/// The hash of a key or a field.
+#[inline]
+pub(super) fn hash_of(key: &[u8]) -> u64 {
+    XxHash3_64::oneshot_with_seed(HASH_SEED, key)
+}
+
+/// Bytes the allocator sets aside for a request, after jemalloc's size classes: steps of 16 up to
+/// 128, then four classes to each doubling.
+pub(super) fn allocated_bytes(bytes: usize) -> usize {
+    if bytes <= 128 {
+        return bytes.next_multiple_of(16);
+    }
+    bytes.next_multiple_of(1 << ((bytes - 1).ilog2() - 2))
+}
+
+/// Approximate bytes that a record takes with its share of the index.
+#[inline]
+pub(super) fn record_bytes(blob: &Blob) -> usize {
+    allocated_bytes(HEADER_BYTES + blob.len()) + INDEX_BYTES
+}
+
+/// Positions of the records by hash, as narrow as they can be.
+enum Positions {
+    Narrow(HashTable<u8>),
+    Medium(HashTable<u16>),
+    Wide(HashTable<u32>),
+}
+
+/// Does the same with a table of any width.
+macro_rules! with_table {
+    ($positions:expr, $table:ident => $body:expr) => {
+        match $positions {
+            Positions::Narrow($table) => $body,
+            Positions::Medium($table) => $body,
+            Positions::Wide($table) => $body,
+        }
+    };
+}
+
+impl Positions {
+    /// A table that can name `records` records and has room for them.
+    fn for_records(records: usize) -> Self {
+        if records <= 1 << 8 {
+            Self::Narrow(HashTable::with_capacity(records))
+        } else if records <= 1 << 16 {
+            Self::Medium(HashTable::with_capacity(records))
+        } else {
+            Self::Wide(HashTable::with_capacity(records))
+        }
+    }
+
+    /// Number of records that positions of this width can name.
+    fn limit(&self) -> usize {
+        match self {
+            Self::Narrow(_) => 1 << 8,
+            Self::Medium(_) => 1 << 16,
+            Self::Wide(_) => 1 << 32,
+        }
+    }
+
+    fn capacity(&self) -> usize {
+        with_table!(self, table => table.capacity())
+    }
+
+    #[inline]
+    fn find(&self, hash: u64, mut is: impl FnMut(usize) -> bool) -> Option<usize> {
+        with_table!(self, table => table.find(hash, |&position| is(position as usize)).map(|&position| position as usize))
+    }
+
+    #[inline]
+    fn insert(&mut self, hash: u64, position: usize, entries: &[Blob]) {
+        with_table!(self, table => {
+            table.insert_unique(hash, position as _, |&position| hash_at(entries, position as usize));
+        });
+    }
+
+    fn rename(&mut self, hash: u64, from: usize, to: usize) {
+        with_table!(self, table => {
+            *table.find_mut(hash, |&position| position as usize == from).expect("every record has a position") = to as _;
+        });
+    }
+
+    fn remove(&mut self, hash: u64, position: usize) {
+        with_table!(self, table => {
+            table
+                .find_entry(hash, |&other| other as usize == position)
+                .expect("every record has a position")
+                .remove();
+        });
+    }
+
+    fn for_each_candidate(&self, hash: u64, mut visit: impl FnMut(usize)) {
+        with_table!(self, table => table.iter_hash(hash).for_each(|&position| visit(position as usize)));
+    }
+}
+
+fn hash_at(entries: &[Blob], position: usize) -> u64 {
+    hash_of(Record::of(&entries[position]).key())
+}
+
+/// Records in order, found by key.
+pub(super) struct DenseTable {
+    entries: Vec<Blob>,
+    positions: Positions,
+}
+
+impl DenseTable {
+    /// An empty table with room for `records` records.
+    pub(super) fn with_capacity(records: usize) -> Self {
+        Self { entries: Vec::with_capacity(records), positions: Positions::for_records(records) }
+    }
+
+    /// Number of records.
+    #[inline]
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// The records in order.
+    #[inline]
+    pub(super) fn entries(&self) -> &[Blob] {
+        &self.entries
+    }
+
+    /// The record at a position.
+    #[inline]
+    pub(super) fn record(&self, position: usize) -> Record<'_> {
+        Record::of(&self.entries[position])
+    }
+
+    /// The blob at a position, to replace its value. Its key must stay.
+    #[inline]
+    pub(super) fn blob_mut(&mut self, position: usize) -> &mut Blob {
+        &mut self.entries[position]
+    }
+
+    /// The position of a key whose hash is `hash`.
+    #[inline]
+    pub(super) fn find(&self, hash: u64, key: &[u8]) -> Option<usize> {
+        self.positions.find(hash, |position| Record::of(&self.entries[position]).key() == key)
+    }
+
+    /// The positions of all records with this hash, in no particular order. There is more than one
+    /// only if keys were made to collide.
+    pub(super) fn for_each_with_hash(&self, hash: u64, mut visit: impl FnMut(usize, Record<'_>)) {
+        self.positions.for_each_candidate(hash, |position| {
+            let record = self.record(position);
+            if hash_of(record.key()) == hash {
+                visit(position, record);
+            }
+        });
+    }
+
+    /// Adds a record whose key is not there yet.
+    pub(super) fn push(&mut self, hash: u64, blob: Blob) {
+        let position = self.entries.len();
+        if position == self.positions.limit() {
+            self.widen();
+        }
+        if position == self.entries.capacity() {
+            self.entries.reserve_exact(grown(position) - position);
+        }
+        self.entries.push(blob);
+        self.positions.insert(hash, position, &self.entries);
+    }
+
+    /// Removes a record; the last one takes its place.
+    pub(super) fn swap_remove(&mut self, hash: u64, position: usize) -> Blob {
+        self.positions.remove(hash, position);
+        let last = self.entries.len() - 1;
+        if position != last {
+            self.positions.rename(hash_at(&self.entries, last), last, position);
+        }
+        let removed = self.entries.swap_remove(position);
+        self.shrink();
+        removed
+    }
+
+    #[cold]
+    fn widen(&mut self) {
+        let records = self.entries.len() + 1;
+        assert!(records <= u32::MAX as usize, "a table holds at most 2^32 records");
+        self.positions = Positions::for_records(records);
+        for position in 0..self.entries.len() {
+            self.positions.insert(hash_at(&self.entries, position), position, &self.entries);
+        }
+    }
+
+    /// Gives memory back when three quarters of it have become free.
+    fn shrink(&mut self) {
+        let len = self.entries.len();
+        if self.entries.capacity() > SHRINK_MIN && len < self.entries.capacity() / 4 {
+            self.entries.shrink_to(grown(len));
+        }
+        if self.positions.capacity() > SHRINK_MIN && len < self.positions.capacity() / 4 {
+            let entries = &self.entries;
+            with_table!(&mut self.positions, table => {
+                table.shrink_to(len * 2, |&position| hash_at(entries, position as usize));
+            });
+        }
+    }
+
+    /// Visits records downwards, starting below the position `below`, until `visit` wants no more.
+    /// Answers the position to go on below, 0 when the walk is over.
+    pub(super) fn walk_down(&self, below: usize, visit: &mut dyn FnMut(Record<'_>) -> bool) -> usize {
+        let mut position = below.min(self.entries.len());
+        while position > 0 {
+            position -= 1;
+            if !visit(self.record(position)) {
+                break;
+            }
+        }
+        position
+    }
+}
+
+/// The capacity that entries grow to from `len`: the next size class of the allocator, which is an
+/// eighth to a quarter more.
+fn grown(len: usize) -> usize {
+    let wanted = (len + 1 + len / 8).max(ENTRIES_MIN);
+    allocated_bytes(wanted * size_of::<Blob>()) / size_of::<Blob>()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::super::record::{Payload, create};
+    use super::*;
+    use crate::types::rng::Rng;
+
+    fn blob(key: &[u8], value: i64) -> Blob {
+        create(key, None, Payload::Int(value), 0)
+    }
+
+    #[test]
+    fn agrees_with_a_naive_list() {
+        let mut rng = Rng::new(11);
+        let mut table = DenseTable::with_capacity(0);
+        let mut list: Vec<Vec<u8>> = Vec::new();
+        // Grows past both widths' limits, then shrinks to nothing.
+        for (steps, growing) in [(70_000, 95), (200_000, 10)] {
+            for _ in 0..steps {
+                if rng.below(100) < growing {
+                    let key = rng.next_u64().to_le_bytes().to_vec();
+                    table.push(hash_of(&key), blob(&key, 1));
+                    list.push(key);
+                } else if !list.is_empty() {
+                    let position = rng.below(list.len() as u64) as usize;
+                    let key = list.swap_remove(position);
+                    assert_eq!(table.find(hash_of(&key), &key), Some(position));
+                    assert_eq!(Record::of(&table.swap_remove(hash_of(&key), position)).key(), key);
+                    assert_eq!(table.find(hash_of(&key), &key), None);
+                }
+            }
+            assert_eq!(table.len(), list.len());
+            for (position, key) in list.iter().enumerate() {
+                assert_eq!(table.find(hash_of(key), key), Some(position));
+                assert_eq!(table.record(position).key(), key);
+            }
+        }
+        assert!(table.entries.capacity() <= 4 * SHRINK_MIN.max(table.len()));
+        assert!(table.positions.capacity() <= 8 * SHRINK_MIN.max(table.len()));
+    }
+
+    #[test]
+    fn entries_grow_gently() {
+        let mut capacity = 0;
+        let mut table = DenseTable::with_capacity(0);
+        for i in 0..5000u32 {
+            let key = i.to_le_bytes();
+            table.push(hash_of(&key), blob(&key, 0));
+            assert!(table.entries.capacity() >= capacity, "growth is monotonic");
+            capacity = table.entries.capacity();
+            assert!(capacity <= 4 || capacity <= (table.len() + 1) * 3 / 2);
+        }
+    }
+
+    #[test]
+    fn downward_walk_meets_what_stays() {
+        for seed in 0..50 {
+            let mut rng = Rng::new(seed);
+            let mut table = DenseTable::with_capacity(0);
+            let mut staying: HashMap<Vec<u8>, bool> = HashMap::new();
+            for i in 0..200u32 {
+                let key = i.to_le_bytes().to_vec();
+                table.push(hash_of(&key), blob(&key, 0));
+                if i % 3 == 0 {
+                    staying.insert(key, false);
+                }
+            }
+            let mut next = usize::MAX;
+            let mut fresh = 1000u32;
+            while next != 0 {
+                let mut budget = 7;
+                next = table.walk_down(next, &mut |record| {
+                    if let Some(seen) = staying.get_mut(record.key()) {
+                        *seen = true;
+                    }
+                    budget -= 1;
+                    budget > 0
+                });
+                for _ in 0..rng.below(12) {
+                    if rng.below(2) == 0 {
+                        fresh += 1;
+                        let key = fresh.to_le_bytes();
+                        table.push(hash_of(&key), blob(&key, 0));
+                    } else {
+                        let position = rng.below(table.len() as u64) as usize;
+                        let key = table.record(position).key().to_vec();
+                        if !staying.contains_key(&key) {
+                            table.swap_remove(hash_of(&key), position);
+                        }
+                    }
+                }
+            }
+            assert!(staying.values().all(|&seen| seen), "seed {seed}");
+        }
+    }
+
+    #[test]
+    fn size_classes_are_jemallocs() {
+        for (bytes, class) in [(1, 16), (90, 96), (128, 128), (129, 160), (257, 320), (4097, 5120)] {
+            assert_eq!(allocated_bytes(bytes), class);
+        }
+    }
+}
