@@ -13,9 +13,15 @@
 //! compare as signed bytes and may be given in either order; and a pattern with a star matches the
 //! empty text only if it is a single `*`.
 //!
-//! There is no recursion. Every part of a pattern but a star takes exactly one byte, so when a
+//! A pattern with more stars than [`STARS_MAX`] before the text ends matches nothing, as in Redis, whose
+//! recursion has that bound.
+//!
+//! There is no recursion here. Every part of a pattern but a star takes exactly one byte, so when a
 //! match fails only the last star needs to take more: an earlier star that took more could
 //! only leave less text for the same remainder. The work is at most the product of both lengths.
+
+/// Most runs of stars that a match may pass, a star at the end not counted. From Redis's util.c.
+const STARS_MAX: usize = 1000;
 
 /// Whether `text` matches `pattern`; with `nocase`, ASCII letters match in either case.
 pub fn matches(pattern: &[u8], text: &[u8], nocase: bool) -> bool {
@@ -29,11 +35,16 @@ pub fn matches(pattern: &[u8], text: &[u8], nocase: bool) -> bool {
     let mut at = 0;
     // Past the last star: the part after it, and where in the text that was last tried.
     let mut retry: Option<(usize, usize)> = None;
+    let mut stars = 0;
     while at < text.len() {
         if pattern.get(part) == Some(&b'*') {
             part += pattern[part..].iter().take_while(|byte| **byte == b'*').count();
             if part == pattern.len() {
                 return true;
+            }
+            stars += 1;
+            if stars > STARS_MAX {
+                return false;
             }
             retry = Some((part, at));
         } else if let Some(next) = match_one(pattern, part, text[at], nocase) {
@@ -129,6 +140,14 @@ mod tests {
 
     fn check(pattern: &str, text: &str) -> bool {
         matches(pattern.as_bytes(), text.as_bytes(), false)
+    }
+
+    #[test]
+    fn stars_are_bounded() {
+        let text = "a".repeat(STARS_MAX + 1);
+        assert!(check(&"*?".repeat(STARS_MAX), &text));
+        assert!(!check(&"*?".repeat(STARS_MAX + 1), &text));
+        assert!(check(&("*?".repeat(STARS_MAX) + "*"), &text));
     }
 
     #[test]
