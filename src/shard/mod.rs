@@ -17,6 +17,7 @@ mod across;
 mod apply;
 pub mod batch;
 pub mod clock;
+mod commands;
 mod proposer;
 mod queue;
 mod run;
