@@ -17,6 +17,8 @@ mod across;
 mod apply;
 pub mod batch;
 pub mod clock;
+pub mod errors;
+pub mod latency;
 mod proposer;
 mod queue;
 mod run;
@@ -328,6 +330,7 @@ impl Shard {
         if self.snapshot_running.swap(true, Ordering::AcqRel) {
             return Err(SnapshotError::InProgress);
         }
+        self.stats.snapshot_begins(clock::now());
         let bytes_before = self.applied_bytes.load(Ordering::Relaxed);
         let result = self.group().snapshot().await;
         self.snapshot_running.store(false, Ordering::Release);
