@@ -137,6 +137,7 @@ pub enum ServerCommand {
     Lastsave,
     Latency,
     Memory,
+    Monitor,
     Ping,
     Quit,
     Reset,

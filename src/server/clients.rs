@@ -52,6 +52,12 @@ pub struct Client {
     pub bytes_out: AtomicU64,
     /// Commands executed.
     pub commands: AtomicU64,
+    /// It waits for the end of a pause.
+    pub blocked: AtomicBool,
+    /// It is shown the commands of all (`MONITOR`).
+    pub monitor: AtomicBool,
+    /// Lines for a monitor that its connection has not taken yet.
+    pub feed: Mutex<Vec<u8>>,
     /// It is to be closed.
     killed: AtomicBool,
     /// Its name and its library's.
@@ -97,6 +103,9 @@ impl Client {
             bytes_in: AtomicU64::new(0),
             bytes_out: AtomicU64::new(0),
             commands: AtomicU64::new(0),
+            blocked: AtomicBool::new(false),
+            monitor: AtomicBool::new(false),
+            feed: Mutex::default(),
             killed: AtomicBool::new(false),
             labels: Mutex::default(),
             mailbox,
@@ -142,9 +151,14 @@ impl Clients {
         self.next_id.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    /// Adds a connection.
-    pub fn insert(&self, client: Arc<Client>) {
-        self.by_id.lock().insert(client.id, client);
+    /// Adds a connection, if there are fewer than `max`; answers whether it did.
+    pub fn insert(&self, client: Arc<Client>, max: usize) -> bool {
+        let mut by_id = self.by_id.lock();
+        if by_id.len() >= max {
+            return false;
+        }
+        by_id.insert(client.id, client);
+        true
     }
 
     /// Removes a connection.

@@ -91,6 +91,7 @@ pub async fn serve(server: Arc<Server>, stream: TcpStream, client: Arc<Client>) 
     }
     recycle(std::mem::take(&mut connection.input));
     recycle(std::mem::take(&mut connection.output));
+    server.monitors.remove(&client);
     server.clients.remove(client.id);
 }
 
@@ -114,6 +115,7 @@ impl Connection {
                     continue;
                 }
                 Step::Paused => {
+                    self.session.client.blocked.store(true, Ordering::Relaxed);
                     if self.flush().is_err() {
                         return End::Gone;
                     }
@@ -153,6 +155,9 @@ impl Connection {
         let step = self.process_batch(&mut batch);
         batch.finish();
         self.release_input();
+        if self.session.client.monitor.load(Ordering::Relaxed) {
+            self.output.append(&mut self.session.client.feed.lock());
+        }
         step
     }
 
@@ -164,6 +169,7 @@ impl Connection {
             let args: SmallVec<[&[u8]; 8]> = aside.iter().map(Vec::as_slice).collect();
             let outcome = batch.dispatch(&mut self.session, &mut self.run, &args, &mut self.output);
             drop(args);
+            self.session.client.blocked.store(matches!(outcome, Outcome::Paused), Ordering::Relaxed);
             match outcome {
                 Outcome::Done if self.session.closing => return Step::Close,
                 Outcome::Done => {}
@@ -182,7 +188,7 @@ impl Connection {
         let limits = ParseLimits {
             max_args: crate::limits::MULTIBULK_MAX_ARGS,
             max_bulk_bytes: self.server.limits.bulk_max_bytes.load(Ordering::Relaxed),
-            authenticated: self.session.authenticated,
+            authenticated: self.is_admitted(),
         };
         let mut budget = COMMANDS_PER_TURN_MAX;
         loop {
@@ -200,7 +206,7 @@ impl Connection {
                     return Step::Submit;
                 }
                 // Authentication changes what the parser lets through.
-                Outcome::Done if self.session.authenticated != limits.authenticated => return Step::Again,
+                Outcome::Done if self.is_admitted() != limits.authenticated => return Step::Again,
                 Outcome::Done => {}
                 Outcome::Submit => return Step::Submit,
                 Outcome::AfterRun => {
@@ -244,7 +250,7 @@ impl Connection {
                 Err(error) => {
                     let text = format!("ERR Protocol error: {error}");
                     tracing::debug!(client = %self.session.client.peer, error = %text, "closing the connection");
-                    self.server.stats.count_error(&text);
+                    self.server.shard.stats.errors.count(&text);
                     Reply::new(&mut self.output, self.session.protocol).error(&text);
                     return Some(Step::Close);
                 }
@@ -261,6 +267,12 @@ impl Connection {
             );
         }
         None
+    }
+
+    /// Whether the client may run commands: it has authenticated, or the password was taken away.
+    #[inline]
+    fn is_admitted(&self) -> bool {
+        self.session.authenticated || !self.server.limits.password_required.load(Ordering::Relaxed)
     }
 
     /// Submits the run and waits for its replies.
@@ -302,7 +314,7 @@ impl Connection {
         self.run = Run::default();
         if !drops_replies(&mut self.session) {
             for _ in 0..count {
-                self.server.stats.count_error(text);
+                self.server.shard.stats.errors.count(text);
                 Reply::new(&mut self.output, self.session.protocol).error(text);
             }
         }

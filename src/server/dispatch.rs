@@ -15,6 +15,7 @@ use parking_lot::RwLockReadGuard;
 use smallvec::SmallVec;
 
 use super::Server;
+use super::clients::Client;
 use super::commands;
 use super::session::{ReplyMode, Session};
 use crate::command::table::{arity_error, unknown_command, unknown_subcommand};
@@ -95,6 +96,7 @@ impl<'s> Batch<'s> {
             Ok(spec) => self.route(session, run, spec, args, out),
             Err(_) if !run.is_empty() => return Outcome::AfterRun,
             Err(error) => {
+                self.note_rejection(args);
                 self.refuse(session, &error, out);
                 Outcome::Done
             }
@@ -109,9 +111,6 @@ impl<'s> Batch<'s> {
     #[inline]
     fn checked(&self, session: &Session, args: &[&[u8]]) -> Result<&'static CommandSpec, CommandError> {
         let Some(spec) = find(args[0]) else {
-            if !session.authenticated {
-                return Err(NO_AUTH);
-            }
             return Err(unknown_command(args));
         };
         if !spec.subcommands.is_empty() && args.len() > 1 {
@@ -125,10 +124,32 @@ impl<'s> Batch<'s> {
         } else if !spec.arity.accepts(args.len()) {
             return Err(arity_error(&spec.name.to_ascii_lowercase()));
         }
-        if !session.authenticated && !spec.flags.has(Flags::NO_AUTH) {
+        // Whoever waits for AUTH gets in when the password is taken away.
+        if !session.authenticated
+            && !spec.flags.has(Flags::NO_AUTH)
+            && self.server.limits.password_required.load(Ordering::Relaxed)
+        {
             return Err(NO_AUTH);
         }
         Ok(spec)
+    }
+
+    /// Counts a command that was refused before it began, if there is such a command.
+    #[cold]
+    fn note_rejection(&self, args: &[&[u8]]) {
+        let Some(spec) = find(args[0]) else { return };
+        if spec.subcommands.is_empty() || args.len() < 2 || find_subcommand(spec, args[1]).is_some() {
+            self.server.shard.stats.of_request(spec, args).rejected.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Notes that a command begins, where others can see it.
+    #[inline]
+    fn begin(&self, session: &Session, spec: &'static CommandSpec, args: &[&[u8]]) {
+        session.client.note_command(spec);
+        if self.server.monitors.any() {
+            self.server.monitors.show(&session.client, session.db, spec, args);
+        }
     }
 
     fn route(
@@ -144,11 +165,11 @@ impl<'s> Batch<'s> {
         }
         match spec.handler {
             Handler::Read(_) if run.is_empty() => {
-                session.client.note_command(spec);
+                self.begin(session, spec, args);
                 self.read(session, spec, args, out)
             }
             Handler::Read(_) => {
-                session.client.note_command(spec);
+                self.begin(session, spec, args);
                 run.push_read(spec, session.db, args);
                 full(run)
             }
@@ -164,27 +185,29 @@ impl<'s> Batch<'s> {
                 if self.server.spans_engines(spec, session.db, args) {
                     return if run.is_empty() { self.across(session, spec, args) } else { Outcome::AfterRun };
                 }
-                session.client.note_command(spec);
+                self.begin(session, spec, args);
                 self.release();
                 run.push_write(spec, session.db, args);
                 full(run)
             }
             Handler::Server(_) if !run.is_empty() => Outcome::AfterRun,
             Handler::Server(command) => {
-                session.client.note_command(spec);
+                self.begin(session, spec, args);
                 self.release();
                 let started = clock::instant();
                 let length = out.len();
                 let result = commands::execute(self.server, session, command, args, out);
-                let nanos = started.elapsed().as_nanos() as u64;
-                self.tally.add(&self.server.shard.stats, spec, nanos, result.is_err());
-                if !spec.flags.has(Flags::SKIP_SLOWLOG) {
-                    self.server.shard.slowlog.observe(nanos, args, || session.client.mailbox.origin());
-                }
+                let secretless = commands::redacted(command, args);
+                let timed = Timed { spec, started, server: self.server, client: &session.client };
+                let shown = secretless.as_deref().unwrap_or(args);
                 match result {
-                    Ok(Some(pending)) => Outcome::Wait(pending),
-                    Ok(None) => Outcome::Done,
+                    Ok(Some(pending)) => timed.to_the_end(shown, pending),
+                    Ok(None) => {
+                        timed.over(shown, false);
+                        Outcome::Done
+                    }
                     Err(error) => {
+                        timed.over(shown, true);
                         out.truncate(length);
                         self.refuse(session, &error, out);
                         Outcome::Done
@@ -196,12 +219,20 @@ impl<'s> Batch<'s> {
 
     /// A command that reads one engine and changes another.
     fn across(&mut self, session: &Session, spec: &'static CommandSpec, args: &[&[u8]]) -> Outcome {
-        session.client.note_command(spec);
+        self.begin(session, spec, args);
         self.release();
+        let timed = Timed { spec, started: clock::instant(), server: self.server, client: &session.client };
         let shard = Arc::clone(&self.server.shard);
-        let args: Vec<Vec<u8>> = args.iter().map(|arg| arg.to_vec()).collect();
+        let owned: Vec<Vec<u8>> = args.iter().map(|arg| arg.to_vec()).collect();
         let (db, protocol) = (session.db, session.protocol);
-        Outcome::Wait(Box::pin(async move { shard.execute_across_engines(spec, db, args, protocol).await }))
+        let pending = Box::pin(async move {
+            let reply = shard.execute_across_engines(spec, db, owned, protocol).await;
+            if reply.starts_with(b"-") {
+                shard.stats.errors.count_reply(&reply);
+            }
+            reply
+        });
+        timed.to_the_end(args, pending)
     }
 
     #[inline]
@@ -229,7 +260,7 @@ impl<'s> Batch<'s> {
         self.tally.hits += context.hits.get();
         self.tally.misses += context.misses.get();
         self.tally.add(&shard.stats, spec, nanos, matches!(result, Ok(false)));
-        shard.slowlog.observe(nanos, args, || session.client.mailbox.origin());
+        shard.slowlog.observe(spec, nanos, args, || session.client.mailbox.origin());
         let missed = context.misses.get() > 0;
         match result {
             Ok(true) if missed && shard.has_due_keys(store, self.now) => {
@@ -243,8 +274,7 @@ impl<'s> Batch<'s> {
             }
             Ok(true) => {}
             Ok(false) => {
-                let text = String::from_utf8_lossy(&out[start + 1..]).into_owned();
-                self.server.stats.count_error(&text);
+                shard.stats.errors.count_reply(&out[start..]);
             }
             Err(error) => {
                 tracing::error!(%error, command = spec.name, "a read failed");
@@ -257,7 +287,7 @@ impl<'s> Batch<'s> {
 
     fn refuse(&self, session: &Session, error: &CommandError, out: &mut Vec<u8>) {
         let text = error.to_string();
-        self.server.stats.count_error(&text);
+        self.server.shard.stats.errors.count(&text);
         Reply::new(out, session.protocol).error(&text);
     }
 
@@ -270,6 +300,37 @@ impl<'s> Batch<'s> {
     pub fn finish(mut self) {
         self.release();
         self.tally.flush(&self.server.shard.stats);
+    }
+}
+
+/// A command of the server's own that is being timed.
+struct Timed<'a> {
+    spec: &'static CommandSpec,
+    started: std::time::Instant,
+    server: &'a Arc<Server>,
+    client: &'a Arc<Client>,
+}
+
+impl Timed<'_> {
+    /// The command is over.
+    fn over(&self, args: &[&[u8]], failed: bool) {
+        let nanos = u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        let shard = &self.server.shard;
+        shard.stats.of_request(self.spec, args).record(nanos, failed, shard.stats.tracks_latency());
+        shard.slowlog.observe(self.spec, nanos, args, || self.client.mailbox.origin());
+    }
+
+    /// The command is over when the future is.
+    fn to_the_end(self, args: &[&[u8]], pending: Pending) -> Outcome {
+        let (spec, started) = (self.spec, self.started);
+        let (server, client) = (Arc::clone(self.server), Arc::clone(self.client));
+        let args: Vec<Vec<u8>> = args.iter().map(|arg| arg.to_vec()).collect();
+        Outcome::Wait(Box::pin(async move {
+            let reply = pending.await;
+            let args: Vec<&[u8]> = args.iter().map(Vec::as_slice).collect();
+            Timed { spec, started, server: &server, client: &client }.over(&args, reply.starts_with(b"-"));
+            reply
+        }))
     }
 }
 

@@ -16,6 +16,7 @@ pub mod datadir;
 pub mod dispatch;
 pub mod logging;
 pub mod memory;
+pub mod monitor;
 pub mod process;
 pub mod run;
 pub mod session;

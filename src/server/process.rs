@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 use super::clients::Clients;
 use super::datadir::DataDir;
 use super::memory;
+use super::monitor::Monitors;
 use super::settings::Settings;
 use super::stats::Stats;
 use crate::command::{CommandError, CommandSpec, Flags, Handler, ServerCommand, table};
@@ -82,6 +83,8 @@ pub struct Server {
     pub data_dir: DataDir,
     /// Connections.
     pub clients: Clients,
+    /// Clients that are shown all commands.
+    pub monitors: Monitors,
     /// Counters.
     pub stats: Stats,
     /// 40 hex digits that change with every start.
@@ -119,6 +122,7 @@ impl Server {
             log,
             data_dir,
             clients: Clients::default(),
+            monitors: Monitors::default(),
             stats: Stats::default(),
             run_id,
             started_ms: clock::now().0,

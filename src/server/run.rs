@@ -151,11 +151,6 @@ async fn accept_forever(server: Arc<Server>, listener: TcpListener) {
 
 fn welcome(server: &Arc<Server>, stream: TcpStream, peer: SocketAddr) {
     server.stats.connections.fetch_add(1, Ordering::Relaxed);
-    if server.clients.len() >= server.limits.clients_max.load(Ordering::Relaxed) {
-        server.stats.rejected_connections.fetch_add(1, Ordering::Relaxed);
-        connection::refuse(&stream, "ERR max number of clients reached");
-        return;
-    }
     let password_required = server.limits.password_required.load(Ordering::Relaxed);
     let loopback = peer.ip().to_canonical().is_loopback();
     if server.settings.bool(Setting::ProtectedMode) && !password_required && !loopback {
@@ -169,7 +164,11 @@ fn welcome(server: &Arc<Server>, stream: TcpStream, peer: SocketAddr) {
     let Ok(local) = stream.local_addr() else { return };
     let fd = std::os::fd::AsRawFd::as_raw_fd(&stream);
     let client = Client::new(server.clients.next_id(), peer, local, fd, clock::now().0, !password_required);
-    server.clients.insert(Arc::clone(&client));
+    if !server.clients.insert(Arc::clone(&client), server.limits.clients_max.load(Ordering::Relaxed)) {
+        server.stats.rejected_connections.fetch_add(1, Ordering::Relaxed);
+        connection::refuse(&stream, "ERR max number of clients reached");
+        return;
+    }
     tokio::spawn(connection::serve(Arc::clone(server), stream, client));
 }
 

@@ -1,14 +1,11 @@
 //! Counters of the process.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
 /// Samples over which the momentary rates are averaged.
 const RATE_SAMPLES: usize = 16;
-/// Most different error codes that are counted apart.
-const ERROR_CODES_MAX: usize = 128;
 
 /// Counters since start or `CONFIG RESETSTAT`.
 #[derive(Default)]
@@ -31,13 +28,10 @@ pub struct Stats {
     pub output_limit_disconnections: AtomicU64,
     /// Clients closed because their requests were too large.
     pub query_limit_disconnections: AtomicU64,
-    /// Errors answered.
-    pub errors: AtomicU64,
     /// AUTH failures.
     pub auth_failures: AtomicU64,
     /// Largest `used_memory` seen, in bytes.
     pub peak_memory: AtomicU64,
-    by_code: Mutex<BTreeMap<String, u64>>,
     rates: Mutex<[Rate; 3]>,
 }
 
@@ -65,23 +59,6 @@ impl Rate {
 }
 
 impl Stats {
-    /// Counts an error reply; `text` begins with its code.
-    pub fn count_error(&self, text: &str) {
-        self.errors.fetch_add(1, Ordering::Relaxed);
-        let code = text.split(' ').next().unwrap_or("ERR");
-        let mut by_code = self.by_code.lock();
-        if let Some(count) = by_code.get_mut(code) {
-            *count += 1;
-        } else if by_code.len() < ERROR_CODES_MAX {
-            by_code.insert(code.to_owned(), 1);
-        }
-    }
-
-    /// Errors answered, by code.
-    pub fn errors_by_code(&self) -> BTreeMap<String, u64> {
-        self.by_code.lock().clone()
-    }
-
     /// Takes a sample of the rates; called ten times a second.
     pub fn sample_rates(&self, now_ms: i64) {
         let values = [&self.commands, &self.bytes_in, &self.bytes_out].map(|counter| counter.load(Ordering::Relaxed));
@@ -108,12 +85,10 @@ impl Stats {
             &self.writes,
             &self.output_limit_disconnections,
             &self.query_limit_disconnections,
-            &self.errors,
             &self.auth_failures,
         ] {
             counter.store(0, Ordering::Relaxed);
         }
-        self.by_code.lock().clear();
         *self.rates.lock() = Default::default();
     }
 }

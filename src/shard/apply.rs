@@ -162,6 +162,7 @@ impl<'p> Execution<'_, 'p> {
         replies: &mut Vec<u8>,
     ) -> StorageResult<()> {
         let started = clock::instant();
+        let start = replies.len();
         let (spec, result, args): (_, _, &[&[u8]]) = match op {
             Op::Write { spec } => {
                 let db = self.next_command(args)?;
@@ -175,7 +176,10 @@ impl<'p> Execution<'_, 'p> {
         };
         let nanos = started.elapsed().as_nanos() as u64;
         self.tally.add(&self.shard.stats, spec, nanos, matches!(result, Ok(false)));
-        self.shard.slowlog.observe(nanos, args, || run.mailbox.origin());
+        if matches!(result, Ok(false)) {
+            self.shard.stats.errors.count_reply(&replies[start..]);
+        }
+        self.shard.slowlog.observe(spec, nanos, args, || run.mailbox.origin());
         result.map(|_succeeded| ())
     }
 

@@ -18,6 +18,8 @@ mod apply;
 pub mod batch;
 pub mod clock;
 mod commands;
+pub mod errors;
+pub mod latency;
 mod proposer;
 mod queue;
 mod run;
@@ -336,6 +338,7 @@ impl Shard {
         if self.snapshot_running.swap(true, Ordering::AcqRel) {
             return Err(SnapshotError::InProgress);
         }
+        self.stats.snapshot_begins(clock::now());
         let bytes_before = self.applied_bytes.load(Ordering::Relaxed);
         let result = self.group().snapshot().await;
         self.snapshot_running.store(false, Ordering::Release);

@@ -160,6 +160,16 @@ pub(in crate::command) static COMMANDS: &[CommandSpec] = &[
         ..CommandSpec::BASE
     },
     CommandSpec {
+        name: "MONITOR",
+        since: "1.0.0",
+        group: Group::Server,
+        arity: Arity::exactly(1),
+        flags: Flags::ADMIN.or(Flags::NOSCRIPT).or(Flags::LOADING).or(Flags::STALE),
+        summary: "Shows every command that the server is sent.",
+        handler: Handler::Server(ServerCommand::Monitor),
+        ..CommandSpec::BASE
+    },
+    CommandSpec {
         name: "SLOWLOG",
         since: "2.2.12",
         group: Group::Server,

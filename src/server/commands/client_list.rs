@@ -84,9 +84,13 @@ fn note_own_request(call: &Call<'_>) {
 /// Appends the line that describes a client.
 fn describe(text: &mut String, client: &Client, now_ms: i64) {
     let mut flags = String::new();
-    for (flag, set) in
-        [('A', client.is_killed()), ('e', client.no_evict.load(Relaxed)), ('T', client.no_touch.load(Relaxed))]
-    {
+    for (flag, set) in [
+        ('O', client.monitor.load(Relaxed)),
+        ('b', client.blocked.load(Relaxed)),
+        ('A', client.is_killed()),
+        ('e', client.no_evict.load(Relaxed)),
+        ('T', client.no_touch.load(Relaxed)),
+    ] {
         if set {
             flags.push(flag);
         }

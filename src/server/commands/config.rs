@@ -126,7 +126,12 @@ impl Server {
         limits.password_required.store(password_required, Ordering::Relaxed);
 
         let shard = &*self.shard;
-        shard.slowlog.configure(settings.int(Setting::SlowlogLogSlowerThan), settings.unsigned(Setting::SlowlogMaxLen));
+        shard.slowlog.configure(
+            settings.int(Setting::SlowlogLogSlowerThan),
+            settings.unsigned(Setting::SlowlogMaxLen),
+            settings.unsigned(Setting::LatencyMonitorThreshold),
+        );
+        shard.stats.set_latency_tracking(settings.bool(Setting::LatencyTracking));
         let databases = u16::try_from(settings.int(Setting::Databases)).unwrap_or(u16::MAX);
         shard.set_shared(Shared { databases, bulk_max_bytes });
         let entries = match settings.unsigned(Setting::SnapshotLogEntries) {

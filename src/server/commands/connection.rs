@@ -149,8 +149,15 @@ pub(super) fn quit(call: &mut Call<'_>) -> Executed {
     call.ok()
 }
 
+/// `MONITOR`
+pub(super) fn monitor(call: &mut Call<'_>) -> Executed {
+    call.server.monitors.add(&call.session.client);
+    call.ok()
+}
+
 /// `RESET`
 pub(super) fn reset(call: &mut Call<'_>) -> Executed {
+    call.server.monitors.remove(&call.session.client);
     let authenticated = !call.server.limits.password_required.load(Ordering::Relaxed);
     call.session.reset(authenticated);
     call.reply().simple("RESET");

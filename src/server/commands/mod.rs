@@ -150,6 +150,7 @@ pub fn execute(
         ServerCommand::Lastsave => persistence::lastsave(call),
         ServerCommand::Latency => latency::latency(call),
         ServerCommand::Memory => memory::memory(call),
+        ServerCommand::Monitor => connection::monitor(call),
         ServerCommand::Ping => connection::ping(call),
         ServerCommand::Quit => connection::quit(call),
         ServerCommand::Reset => connection::reset(call),
@@ -174,7 +175,7 @@ fn note_subcommand(session: &Session, args: &[&[u8]]) {
 
 /// Appends an error that is part of a future's reply, and counts it.
 fn late_error(server: &Server, protocol: Protocol, text: &str) -> Vec<u8> {
-    server.stats.count_error(text);
+    server.shard.stats.errors.count(text);
     let mut out = Vec::new();
     Reply::new(&mut out, protocol).error(text);
     out

@@ -15,11 +15,9 @@ use std::time::Duration;
 use super::{Call, Executed, config, late_error, late_ok};
 use crate::command::CommandError;
 use crate::command::error::NOT_INTEGER;
-use crate::command::{ServerCommand, find};
 use crate::raft::SnapshotError;
 use crate::server::dispatch::lossy;
 use crate::server::settings::Setting;
-use crate::shard::clock;
 use crate::types::glob;
 use crate::types::number::{parse_f64, parse_i64};
 
@@ -99,20 +97,8 @@ pub(super) fn debug(call: &mut Call<'_>) -> Executed {
 fn sleep(call: &mut Call<'_>) -> Executed {
     // Like Redis, takes what is no number for 0.
     let seconds = parse_f64(call.args[2]).unwrap_or(0.0).clamp(0.0, SLEEP_MAX_SECONDS);
-    let args: Vec<Vec<u8>> = call.args.iter().map(|arg| arg.to_vec()).collect();
-    let (server, origin) = (Arc::clone(call.server), call.session.client.mailbox.origin());
     Ok(Some(Box::pin(async move {
-        let started = clock::instant();
         tokio::time::sleep(Duration::from_secs_f64(seconds)).await;
-        let nanos = u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        let args: Vec<&[u8]> = args.iter().map(Vec::as_slice).collect();
-        // The dispatcher saw only how long it took to begin.
-        server.shard.slowlog.observe(nanos, &args, || origin);
-        if let Some(spec) = find(b"DEBUG") {
-            debug_assert!(matches!(spec.handler, crate::command::Handler::Server(ServerCommand::Debug)));
-            let counters = server.shard.stats.of(spec);
-            counters.nanos.fetch_add(nanos, std::sync::atomic::Ordering::Relaxed);
-        }
         late_ok()
     })))
 }

@@ -3,8 +3,9 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::Writer;
-use crate::command::table;
 use crate::server::Server;
+use crate::server::settings::Setting;
+use crate::shard::stats::{BUCKETS, bucket_bound};
 
 pub(super) fn stats(out: &mut Writer, server: &Server) {
     let stats = &server.stats;
@@ -55,7 +56,7 @@ pub(super) fn stats(out: &mut Writer, server: &Server) {
         "tracking_total_prefixes",
         "unexpected_error_replies",
     ]);
-    out.field("total_error_replies", stats.errors.load(Relaxed));
+    out.field("total_error_replies", shard.errors.total());
     out.zeros(&["dump_payload_sanitizations"]);
     out.field("total_reads_processed", stats.reads.load(Relaxed));
     out.field("total_writes_processed", stats.writes.load(Relaxed));
@@ -77,8 +78,7 @@ pub(super) fn stats(out: &mut Writer, server: &Server) {
 
 pub(super) fn commandstats(out: &mut Writer, server: &Server) {
     out.title("Commandstats");
-    for spec in table::all() {
-        let counters = server.shard.stats.of(spec);
+    for (name, counters) in server.shard.stats.named() {
         let (calls, rejected, failed) =
             (counters.calls.load(Relaxed), counters.rejected.load(Relaxed), counters.failed.load(Relaxed));
         if calls == 0 && rejected == 0 && failed == 0 {
@@ -87,7 +87,7 @@ pub(super) fn commandstats(out: &mut Writer, server: &Server) {
         let micros = counters.nanos.load(Relaxed) / 1000;
         let per_call = if calls == 0 { 0.0 } else { micros as f64 / calls as f64 };
         out.field(
-            format_args!("cmdstat_{}", spec.name.to_ascii_lowercase()),
+            format_args!("cmdstat_{name}"),
             format_args!(
                 "calls={calls},usec={micros},usec_per_call={per_call:.2},rejected_calls={rejected},failed_calls={failed}"
             ),
@@ -97,9 +97,63 @@ pub(super) fn commandstats(out: &mut Writer, server: &Server) {
 
 pub(super) fn errorstats(out: &mut Writer, server: &Server) {
     out.title("Errorstats");
-    for (code, count) in server.stats.errors_by_code() {
+    for (code, count) in server.shard.stats.errors.by_code() {
         // These characters separate names, values and lines here.
         let code = code.replace(['#', ':', '\n', '\r'], "_");
         out.field(format_args!("errorstat_{code}"), format_args!("count={count}"));
+    }
+}
+
+pub(super) fn latencystats(out: &mut Writer, server: &Server) {
+    out.title("Latencystats");
+    if !server.shard.stats.tracks_latency() {
+        return;
+    }
+    let asked = server.settings.get(Setting::LatencyTrackingInfoPercentiles);
+    let percentiles: Vec<f64> = asked.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+    for (name, counters) in server.shard.stats.named() {
+        let histogram = counters.histogram();
+        if histogram.iter().all(|&count| count == 0) {
+            continue;
+        }
+        let values: Vec<String> = percentiles
+            .iter()
+            .map(|&percentile| format!("p{percentile}={:.3}", percentile_nanos(&histogram, percentile) / 1000.0))
+            .collect();
+        out.field(format_args!("latency_percentiles_usec_{name}"), values.join(","));
+    }
+}
+
+/// The duration that `percentile` percent of the executions did not exceed, read off their bucket as
+/// if they were spread evenly over it.
+fn percentile_nanos(histogram: &[u64; BUCKETS], percentile: f64) -> f64 {
+    let total: u64 = histogram.iter().sum();
+    let wanted = (percentile / 100.0 * total as f64).max(1.0);
+    let mut below = 0.0;
+    for (bucket, &count) in histogram.iter().enumerate().filter(|&(_, &count)| count > 0) {
+        let count = count as f64;
+        if below + count >= wanted {
+            let bound = bucket_bound(bucket) as f64;
+            let floor = if bucket == 0 { 0.0 } else { bound / 2.0 };
+            return floor + (bound - floor) * (wanted - below) / count;
+        }
+        below += count;
+    }
+    bucket_bound(BUCKETS - 1) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_are_read_off_the_buckets() {
+        let mut histogram = [0; BUCKETS];
+        histogram[3] = 90;
+        histogram[5] = 10;
+        assert_eq!(percentile_nanos(&histogram, 90.0), 1024.0);
+        assert_eq!(percentile_nanos(&histogram, 45.0), 768.0);
+        assert_eq!(percentile_nanos(&histogram, 100.0), 4096.0);
+        assert!(percentile_nanos(&histogram, 0.0) > 512.0);
     }
 }

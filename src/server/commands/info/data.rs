@@ -6,13 +6,17 @@ use std::sync::atomic::Ordering::Relaxed;
 use super::Writer;
 use crate::server::Server;
 use crate::server::settings::Setting;
+use crate::shard::clock;
 use crate::types::Db;
 
 /// Snapshots stand for Redis's dumps, and the raft log for its append-only file.
 pub(super) fn persistence(out: &mut Writer, server: &Server) {
     let stats = &server.shard.stats;
     let snapshot_running = u8::from(server.shard.snapshot_running());
-    let current_seconds = if snapshot_running == 1 { 0 } else { -1 };
+    let seconds = |ms: Option<i64>| ms.map_or(-1, |ms| ms / 1000);
+    let current_seconds = seconds(stats.snapshot_running_ms(clock::now()));
+    let last_seconds = seconds(stats.snapshot_took_ms());
+    let snapshots = stats.snapshots.load(Relaxed);
     let last_ms = stats.snapshot_last().map_or(server.started_ms, |at| at.0);
     let status = |ok: bool| if ok { "ok" } else { "err" };
     out.title("Persistence");
@@ -23,17 +27,19 @@ pub(super) fn persistence(out: &mut Writer, server: &Server) {
     out.field("rdb_bgsave_in_progress", snapshot_running);
     out.field("rdb_last_save_time", last_ms / 1000);
     out.field("rdb_last_bgsave_status", status(stats.snapshot_ok()));
-    out.field("rdb_last_bgsave_time_sec", -1);
+    out.field("rdb_last_bgsave_time_sec", last_seconds);
     out.field("rdb_current_bgsave_time_sec", current_seconds);
-    out.zeros(&["rdb_saves", "rdb_last_cow_size", "rdb_last_load_keys_expired", "rdb_last_load_keys_loaded"]);
+    out.field("rdb_saves", snapshots);
+    out.zeros(&["rdb_last_cow_size", "rdb_last_load_keys_expired", "rdb_last_load_keys_loaded"]);
     let on_disk = server.settings.bool(Setting::Appendonly);
     out.field("aof_enabled", u8::from(on_disk));
     out.field("aof_rewrite_in_progress", snapshot_running);
     out.field("aof_rewrite_scheduled", 0);
-    out.field("aof_last_rewrite_time_sec", -1);
+    out.field("aof_last_rewrite_time_sec", last_seconds);
     out.field("aof_current_rewrite_time_sec", current_seconds);
     out.field("aof_last_bgrewrite_status", status(stats.snapshot_ok()));
-    out.zeros(&["aof_rewrites", "aof_rewrites_consecutive_failures"]);
+    out.field("aof_rewrites", snapshots);
+    out.zeros(&["aof_rewrites_consecutive_failures"]);
     let writable = server.log.is_stalled().is_none() && server.log.failure().is_none();
     out.field("aof_last_write_status", status(writable));
     out.zeros(&["aof_last_cow_size", "module_fork_in_progress", "module_fork_last_cow_size"]);

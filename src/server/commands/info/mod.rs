@@ -35,7 +35,7 @@ const SECTIONS: &[Section] = &[
     section("modules", true, |out, _| out.title("Modules")),
     section("commandstats", false, counters::commandstats),
     section("errorstats", true, counters::errorstats),
-    section("latencystats", false, |out, _| out.title("Latencystats")),
+    section("latencystats", false, counters::latencystats),
     section("cluster", true, |out, _| {
         out.title("Cluster");
         out.field("cluster_enabled", 0);

@@ -64,8 +64,8 @@ pub(super) fn clients(out: &mut Writer, server: &Server) {
     out.field("maxclients", server.limits.clients_max.load(Relaxed));
     out.field("client_recent_max_input_buffer", input.max().unwrap_or(0));
     out.field("client_recent_max_output_buffer", output.max().unwrap_or(0));
+    out.field("blocked_clients", clients.iter().filter(|client| client.blocked.load(Relaxed)).count());
     out.zeros(&[
-        "blocked_clients",
         "tracking_clients",
         "pubsub_clients",
         "watching_clients",
