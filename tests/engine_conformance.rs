@@ -221,7 +221,8 @@ fn check_ranges(fixture: &Fixture, engine: &dyn Engine, model: &Model, generator
         };
         let (start, end) = (bound(&low), bound(&high));
         let bounds = (start.as_ref().map(|key| &key[..]), end.as_ref().map(|key| &key[..]));
-        let mut expected: Vec<Vec<u8>> = live.iter().filter(|key| bounds.contains(&key[..])).cloned().collect();
+        let mut expected: Vec<Vec<u8>> =
+            live.iter().filter(|key| RangeBounds::<[u8]>::contains(&bounds, &key[..])).cloned().collect();
         assert_eq!(range_of(engine, bounds, false, now), expected);
         expected.reverse();
         assert_eq!(range_of(engine, bounds, true, now), expected);

@@ -121,6 +121,7 @@ impl<'s> Batch<'s> {
                 session.client.note_command(spec);
                 self.read(session, spec, args, out)
             }
+            Handler::Read(_) if run.reads() >= session.run_reads_max => Outcome::AfterRun,
             Handler::Read(_) => {
                 session.client.note_command(spec);
                 run.push_read(spec, session.db, args);
