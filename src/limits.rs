@@ -24,6 +24,16 @@ pub const ENTRY_TARGET_BYTES: usize = 1024 * 1024;
 pub const EXPIRE_SWEEP_MAX_KEYS: u32 = 1000;
 /// Commands that are looked at together, so that the memory their keys are in is read for all at once.
 pub const LOOK_AHEAD_COMMANDS_MAX: usize = 16;
+/// Rows of dead values that are removed under one hold of the store's lock.
+pub const GARBAGE_STEP_ROWS: usize = 512;
+/// Such steps in each tick of a shard.
+pub const GARBAGE_STEPS_PER_TICK: usize = 8;
+/// Bytes of log in memory (`appendonly no`) at which it is let go at the latest.
+pub const MEMORY_LOG_MAX_BYTES: u64 = 64 * 1024 * 1024;
+/// Bytes of unsent replies at which a connection stops to execute commands, sends, and enforces its limit.
+pub const OUTPUT_TURN_BYTES: usize = 1024 * 1024;
+/// Reads that may ride along with the writes of one run before the size of their replies is known.
+pub const RUN_READS_AT_FIRST: usize = 64;
 /// Bytes a connection reads from its socket at a time.
 pub const READ_CHUNK_BYTES: usize = 16 * 1024;
 /// Capacity above which an idle connection's buffer is given back to the allocator instead of the pool.

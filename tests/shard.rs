@@ -25,6 +25,7 @@ async fn open(dir: &Path, rules: KeyspaceRules) -> Node {
         log: Arc::clone(&log),
         rules: Arc::new(rules),
         encoding: EncodingSettings::default(),
+        rows: Default::default(),
         shared: Shared { databases: 16, bulk_max_bytes: 1 << 29 },
         snapshot_log_bytes: u64::MAX,
         snapshot_log_entries: u64::MAX,

@@ -17,7 +17,8 @@ use super::clients::Client;
 use super::dispatch::{Batch, Outcome, drops_replies};
 use super::session::{ReplyMode, Session};
 use crate::limits::{
-    COMMANDS_PER_TURN_MAX, LOOK_AHEAD_COMMANDS_MAX, POOLED_BUFFER_MAX_BYTES, POOLED_BUFFERS_MAX, READ_CHUNK_BYTES,
+    COMMANDS_PER_TURN_MAX, LOOK_AHEAD_COMMANDS_MAX, OUTPUT_TURN_BYTES, POOLED_BUFFER_MAX_BYTES, POOLED_BUFFERS_MAX,
+    READ_CHUNK_BYTES,
 };
 use crate::resp::{ParseLimits, Parsed, Protocol, Reply, RequestParser};
 use crate::shard::{Refusal, Run, clock, wait_done};
@@ -220,7 +221,7 @@ impl Connection {
                 Outcome::Wait(pending) => return Step::Wait(pending),
             }
             budget -= 1;
-            if budget == 0 {
+            if budget == 0 || self.output.len() - self.sent >= OUTPUT_TURN_BYTES {
                 return if self.run.is_empty() { Step::Yield } else { Step::Submit };
             }
         }
@@ -281,6 +282,7 @@ impl Connection {
         if self.output.len() > self.sent {
             self.flush()?;
         }
+        let reads = self.run.reads();
         loop {
             let (mailbox, touch) = (&self.session.client.mailbox, self.session.touch());
             match self.server.shard.submit(&mut self.run, mailbox, self.session.protocol, touch) {
@@ -298,7 +300,9 @@ impl Connection {
             wait_done(&mailbox, &mut Vec::new()).await;
         } else {
             self.compact_output();
+            let before = self.output.len();
             wait_done(&mailbox, &mut self.output).await;
+            self.session.note_run(reads, self.output.len() - before);
         }
         Ok(())
     }
@@ -429,6 +433,7 @@ impl Connection {
             recycle(std::mem::take(&mut self.output));
             return Ok(());
         }
+        self.compact_output();
         self.enforce_output_limit()
     }
 

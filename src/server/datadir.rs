@@ -5,6 +5,7 @@
 //! | `LOCK` | held with an advisory lock while a process uses the directory; its process id, in decimal |
 //! | `VERSION` | the format version of everything in the directory, in decimal |
 //! | `node-id` | the name of the node, made once: 40 hexadecimal digits |
+//! | `CACHE` | only where nothing outlives the process (`appendonly no`): the data here may be deleted |
 //! | `CLEAN` | only between a clean shutdown and the next start: the boot id of the machine |
 //!
 //! Each file is one line. The operating system drops the lock with the process, however it ends, so
@@ -29,6 +30,11 @@ const LOCK: &str = "LOCK";
 const VERSION: &str = "VERSION";
 const NODE_ID: &str = "node-id";
 const CLEAN: &str = "CLEAN";
+const CACHE: &str = "CACHE";
+/// Everything that holds data.
+const DATA: [&str; 2] = ["log", "metadata"];
+/// Directories of shards begin with this.
+const SHARD_PREFIX: &str = "shard-";
 
 /// Digits of a node's name; as many as Redis's run ids and replication ids have.
 const NODE_ID_DIGITS: usize = 40;
@@ -63,6 +69,16 @@ pub enum DataDirError {
         path: PathBuf,
         /// What is wrong.
         reason: String,
+    },
+    /// It holds data that a cache would delete.
+    #[error(
+        "the data directory {} holds data that was written to be kept, and with 'appendonly no' it would be lost: \
+         choose another directory with the setting dir, set 'appendonly yes', or delete the data yourself",
+        path.display()
+    )]
+    HoldsData {
+        /// The directory.
+        path: PathBuf,
     },
     /// The operating system refuses something.
     #[error("cannot {action} {}", path.display())]
@@ -110,6 +126,50 @@ impl DataDir {
     /// The name of this node: 40 hexadecimal digits that stay the same for the life of the directory.
     pub fn node_id(&self) -> &str {
         &self.node_id
+    }
+
+    /// Makes the directory ready for data that is to be kept (`durable`), or for a cache, whose data is
+    /// worthless after a restart and is deleted here. What was a cache starts empty in either case.
+    pub fn prepare(&self, durable: bool) -> Result<(), DataDirError> {
+        let marker = self.path.join(CACHE);
+        let was_cache = marker.try_exists().map_err(failed("look for", &marker))?;
+        let data = self.data()?;
+        if !durable && !was_cache {
+            if !data.is_empty() {
+                return Err(DataDirError::HoldsData { path: self.path.clone() });
+            }
+            // Before there is any data, so that a cache can never be taken for more than it is.
+            return write_file(&self.path, CACHE, "the data here is a cache, and is deleted at every start");
+        }
+        if was_cache {
+            for path in data {
+                fs::remove_dir_all(&path).map_err(failed("delete", &path))?;
+            }
+            if durable {
+                sync_directory(&self.path)?;
+                fs::remove_file(&marker).map_err(failed("remove", &marker))?;
+                sync_directory(&self.path)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Directories in it that hold data.
+    fn data(&self) -> Result<Vec<PathBuf>, DataDirError> {
+        let list = || -> io::Result<Vec<PathBuf>> {
+            let mut found = Vec::new();
+            for entry in fs::read_dir(&self.path)? {
+                let entry = entry?;
+                let name = entry.file_name();
+                let holds_data =
+                    name.to_str().is_some_and(|name| DATA.contains(&name) || name.starts_with(SHARD_PREFIX));
+                if holds_data && entry.file_type()?.is_dir() {
+                    found.push(entry.path());
+                }
+            }
+            Ok(found)
+        };
+        list().map_err(failed("list", &self.path))
     }
 
     /// Takes the marker of a clean shutdown, if there is one; once this returns, it is gone from the
@@ -281,6 +341,31 @@ mod tests {
         let marker = data.take_clean_marker().expect("take").expect("was written");
         assert_eq!(Some(marker.boot_id), boot_id());
         assert_eq!(data.take_clean_marker().expect("take"), None);
+    }
+
+    #[test]
+    fn a_cache_is_emptied_and_durable_data_never_is() {
+        let root = directory();
+        let data = DataDir::open(root.path()).expect("open");
+        let fill = || {
+            for name in ["log", "metadata", "shard-1/lsm"] {
+                fs::create_dir_all(root.path().join(name)).expect("make");
+            }
+            fs::write(root.path().join("log/1"), "data").expect("write");
+        };
+        let is_filled = || root.path().join("log/1").exists();
+        data.prepare(false).expect("an empty directory can be a cache");
+        fill();
+        data.prepare(false).expect("again");
+        assert!(!is_filled() && !root.path().join("shard-1").exists());
+        fill();
+        data.prepare(true).expect("a cache becomes durable");
+        assert!(!is_filled(), "what a cache held is not taken for durable");
+        fill();
+        data.prepare(true).expect("again");
+        assert!(is_filled());
+        let error = data.prepare(false).expect_err("durable data").to_string();
+        assert!(error.contains("appendonly") && is_filled(), "{error}");
     }
 
     #[test]

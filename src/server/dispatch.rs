@@ -168,6 +168,7 @@ impl<'s> Batch<'s> {
                 self.begin(session, spec, args);
                 self.read(session, spec, args, out)
             }
+            Handler::Read(_) if run.reads() >= session.run_reads_max => Outcome::AfterRun,
             Handler::Read(_) => {
                 self.begin(session, spec, args);
                 run.push_read(spec, session.db, args);

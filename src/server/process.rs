@@ -144,7 +144,7 @@ impl Server {
         if self.over_memory.load(Ordering::Relaxed) && spec.flags.has(Flags::DENYOOM) {
             return Some(CommandError::Static("OOM command not allowed when used memory > 'maxmemory'."));
         }
-        if self.log.is_stalled().is_some() {
+        if self.shard.is_full() {
             return Some(CommandError::Static(
                 "MISCONF the disk is full: the write was not executed; writes are accepted again when there is room",
             ));

@@ -19,12 +19,15 @@ use crate::cluster::metadata::Metadata;
 use crate::command::Shared;
 use crate::raft::{LogOptions, SharedLog};
 use crate::shard::{Shard, ShardOptions, clock, fsync_policy};
+use crate::storage::rows::RowOptions;
 use crate::types::{NodeId, ShardId};
 
 /// How often memory, rates and idle clients are looked at.
 const HOUSEKEEPING: Duration = Duration::from_millis(100);
 /// How long clients get to read their last replies when the process ends.
 const FAREWELL: Duration = Duration::from_millis(200);
+/// How long one step of the end may take on a disk that does not answer.
+const SHUTDOWN_STEP_MAX: Duration = Duration::from_secs(20);
 /// The shard of a standalone server.
 const ONLY_SHARD: ShardId = ShardId(1);
 
@@ -39,6 +42,7 @@ pub async fn run(settings: Arc<Settings>) -> anyhow::Result<()> {
     let startup_memory = memory::allocator().allocated;
     let data_dir = DataDir::open(&settings.dir())?;
     let clean = data_dir.take_clean_marker()?.is_some();
+    data_dir.prepare(settings.bool(Setting::Appendonly))?;
     tracing::info!(dir = %settings.dir().display(), clean, "data directory is ours");
 
     let log = open_log(&settings)?;
@@ -54,6 +58,7 @@ pub async fn run(settings: Arc<Settings>) -> anyhow::Result<()> {
         log: Arc::clone(&log),
         rules,
         encoding: settings.encoding(),
+        rows: row_options(&settings),
         shared: shared(&settings),
         snapshot_log_bytes: settings.unsigned(Setting::SnapshotLogBytes),
         snapshot_log_entries: settings.unsigned(Setting::SnapshotLogEntries),
@@ -81,6 +86,17 @@ pub fn shared(settings: &Settings) -> Shared {
     Shared {
         databases: u16::try_from(settings.int(Setting::Databases)).unwrap_or(u16::MAX),
         bulk_max_bytes: settings.int(Setting::ProtoMaxBulkLen),
+    }
+}
+
+fn row_options(settings: &Settings) -> RowOptions {
+    let bytes = |setting| usize::try_from(settings.unsigned(setting)).unwrap_or(usize::MAX);
+    RowOptions {
+        lsm_block_cache_bytes: bytes(Setting::LsmBlockCacheBytes),
+        lsm_write_buffer_bytes: bytes(Setting::LsmWriteBufferBytes),
+        btree_map_bytes: bytes(Setting::BtreeMapBytes),
+        durable: settings.bool(Setting::Appendonly),
+        ..RowOptions::default()
     }
 }
 
@@ -228,6 +244,17 @@ async fn until_asked(server: &Server) -> anyhow::Result<ShutdownMode> {
     Ok(mode)
 }
 
+/// The result, unless it takes too long.
+async fn bounded<T>(work: impl Future<Output = T>) -> Option<T> {
+    tokio::time::timeout(SHUTDOWN_STEP_MAX, work).await.ok()
+}
+
+async fn close_log(server: &Server) -> anyhow::Result<()> {
+    let log = Arc::clone(&server.log);
+    let closed = bounded(tokio::task::spawn_blocking(move || log.close())).await;
+    Ok(closed.context("the disk does not answer")???)
+}
+
 async fn shut_down(server: &Arc<Server>, metadata: &Metadata, save: bool) {
     tracing::info!("shutting down");
     if save {
@@ -235,11 +262,19 @@ async fn shut_down(server: &Arc<Server>, metadata: &Metadata, save: bool) {
             tracing::warn!(%error, "the snapshot asked for with the shutdown failed; the log has everything");
         }
     }
-    server.shard.shutdown().await;
-    metadata.shutdown().await;
+    // On a full disk the groups wait for the log, and could not end before it gives up.
+    let closed_early = if server.log.is_stalled().is_some() { Some(close_log(server).await) } else { None };
+    for group in [bounded(server.shard.shutdown()).await, bounded(metadata.shutdown()).await] {
+        if group.is_none() {
+            tracing::error!("a raft group did not end in time");
+        }
+    }
     tokio::time::sleep(FAREWELL.min(Duration::from_millis(if server.clients.is_empty() { 0 } else { 50 }))).await;
-    let closed = server.log.close();
-    let marked = closed.map_err(anyhow::Error::from).and_then(|()| Ok(server.data_dir.write_clean_marker()?));
+    let closed = match closed_early {
+        Some(closed) => closed,
+        None => close_log(server).await,
+    };
+    let marked = closed.and_then(|()| Ok(server.data_dir.write_clean_marker()?));
     match marked {
         Ok(()) => tracing::info!("everything is on disk; goodbye"),
         Err(error) => tracing::error!(%error, "the log could not be closed cleanly; the next start will check it"),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::clients::Client;
+use crate::limits::{COMMANDS_PER_TURN_MAX, OUTPUT_TURN_BYTES, RUN_READS_AT_FIRST};
 use crate::resp::Protocol;
 use crate::types::Db;
 
@@ -28,6 +29,9 @@ pub struct Session {
     pub reply_mode: ReplyMode,
     /// Whether the client may run commands.
     pub authenticated: bool,
+    /// Most reads that join a run of writes: their replies are all made before any is sent. Follows the
+    /// size of the replies seen.
+    pub run_reads_max: usize,
     /// Close after the replies so far were sent.
     pub closing: bool,
     /// What others see of it.
@@ -37,7 +41,24 @@ pub struct Session {
 impl Session {
     /// A fresh session.
     pub fn new(client: Arc<Client>, authenticated: bool) -> Self {
-        Self { db: Db(0), protocol: Protocol::Resp2, reply_mode: ReplyMode::On, authenticated, closing: false, client }
+        Self {
+            db: Db(0),
+            protocol: Protocol::Resp2,
+            reply_mode: ReplyMode::On,
+            authenticated,
+            run_reads_max: RUN_READS_AT_FIRST,
+            closing: false,
+            client,
+        }
+    }
+
+    /// Learns from the replies of a run how many reads the next one may have.
+    pub fn note_run(&mut self, reads: usize, reply_bytes: usize) {
+        if reply_bytes > OUTPUT_TURN_BYTES {
+            self.run_reads_max = (reads * OUTPUT_TURN_BYTES / reply_bytes).max(1);
+        } else if reads >= self.run_reads_max {
+            self.run_reads_max = (self.run_reads_max * 2).min(COMMANDS_PER_TURN_MAX);
+        }
     }
 
     /// Selects a database.

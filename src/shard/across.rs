@@ -8,7 +8,10 @@
 //! can come between: an entry of this leader follows exactly the entries that the effects were
 //! computed from, or it is never committed.
 
+use std::sync::atomic::Ordering;
+
 use super::batch::Encoder;
+use super::proposer::DISK_FULL;
 use super::queue::Pause;
 use super::{Shard, clock};
 use crate::command::{CommandSpec, Handler, keys_of};
@@ -66,9 +69,14 @@ impl Shard {
     ) -> Vec<u8> {
         let mut reply = Vec::new();
         let args: Vec<&[u8]> = args.iter().map(Vec::as_slice).collect();
-        let pause = self.queue.pause().await;
-        let plan = self.plan(spec, db, &args);
+        let pause = self.queue.pause(|| self.is_full() || self.stopped.load(Ordering::Relaxed)).await;
         let mut out = Reply::new(&mut reply, protocol);
+        let Some(pause) = pause else {
+            let stopped = self.stopped.load(Ordering::Relaxed);
+            out.error(if stopped { "ERR the shard has stopped; the command was not executed" } else { DISK_FULL });
+            return reply;
+        };
+        let plan = self.plan(spec, db, &args);
         match plan {
             Err(error) => out.error(&format!("ERR {error}")),
             Ok(Plan { effects, answer }) => {

@@ -24,6 +24,9 @@ use crate::types::{Db, LogIndex, UnixMs};
 /// Room made for the reply of each command; most writes answer less.
 const TYPICAL_REPLY_BYTES: usize = 8;
 
+/// What a log entry takes in memory besides its payload, about.
+const MEMORY_ENTRY_OVERHEAD_BYTES: u64 = 192;
+
 /// The raft group's view of the shard.
 pub(super) struct Machine {
     shard: Arc<Shard>,
@@ -31,8 +34,8 @@ pub(super) struct Machine {
 }
 
 impl Machine {
-    pub(super) fn new(shard: Arc<Shard>) -> Self {
-        Self { shard, encoding: EncodingSettings::default() }
+    pub(super) fn new(shard: Arc<Shard>, encoding: EncodingSettings) -> Self {
+        Self { shard, encoding }
     }
 
     fn finish(&self, index: LogIndex) {
@@ -67,11 +70,12 @@ impl StateMachine for Machine {
                 None => execution.replay(),
             };
             execution.tally.flush(&shard.stats);
-            result.and_then(|()| store.commit(index.0))
+            result.and_then(|()| shard.engine_result(store.commit(index.0)))
         };
         self.finish(index);
         shard.stats.entries.fetch_add(1, Ordering::Relaxed);
-        shard.applied_bytes.fetch_add(payload.len() as u64, Ordering::Relaxed);
+        let overhead = if shard.is_cache() { MEMORY_ENTRY_OVERHEAD_BYTES } else { 0 };
+        shard.applied_bytes.fetch_add(payload.len() as u64 + overhead, Ordering::Relaxed);
         for waker in wakers {
             waker.wake();
         }
@@ -88,7 +92,7 @@ impl StateMachine for Machine {
         self.finish(index);
         let mut store = self.shard.store.write();
         store.begin_entry(index.0);
-        store.commit(index.0).map_err(io::Error::other)
+        self.shard.engine_result(store.commit(index.0)).map_err(io::Error::other)
     }
 
     fn begin_snapshot(&mut self) -> io::Result<Box<dyn SnapshotJob>> {
@@ -96,7 +100,7 @@ impl StateMachine for Machine {
     }
 
     fn restore(&mut self, index: LogIndex, body: &Path, body_offset: u64) -> io::Result<()> {
-        snapshot::restore(&self.shard, body, body_offset)?;
+        snapshot::restore(&self.shard, index, body, body_offset)?;
         self.finish(index);
         Ok(())
     }

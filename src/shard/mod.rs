@@ -41,6 +41,7 @@ use crate::command::{CommandSpec, ReadContext, Shared};
 use crate::limits::EXPIRE_SWEEP_MAX_KEYS;
 use crate::raft::{FsyncPolicy, Group, GroupOptions, GroupStatus, SharedLog, SnapshotError};
 use crate::resp::{Protocol, Reply};
+use crate::storage::rows::RowOptions;
 use crate::storage::settings::EncodingSettings;
 use crate::storage::store::Store;
 use crate::storage::{KeyspaceRules, StorageError, digest};
@@ -62,6 +63,8 @@ pub struct ShardOptions {
     pub rules: Arc<KeyspaceRules>,
     /// Thresholds of encodings at start.
     pub encoding: EncodingSettings,
+    /// Budgets of the row engines.
+    pub rows: RowOptions,
     /// Settings that handlers obey.
     pub shared: Shared,
     /// Take a snapshot when the log has grown by so many bytes since the last.
@@ -116,6 +119,8 @@ pub struct Shard {
     /// `DEBUG SET-ACTIVE-EXPIRE` can turn sweeping off.
     active_expire: AtomicBool,
     stopped: AtomicBool,
+    /// The files of a row engine cannot grow: the disk is full. The ticker tries again.
+    engine_full: AtomicBool,
     /// Slow commands.
     pub slowlog: slowlog::SlowLog,
     /// Counters.
@@ -130,7 +135,7 @@ impl Shard {
     /// When files cannot be read or are damaged; the error names them.
     pub async fn open(options: ShardOptions) -> Result<Arc<Self>, ShardError> {
         let rules = Arc::clone(&options.rules);
-        let store = Store::open(&options.dir, options.rules, &options.encoding)?;
+        let store = Store::open(&options.dir, options.rules, &options.encoding, &options.rows)?;
         let shard = Arc::new(Self {
             id: options.id,
             rules,
@@ -149,10 +154,11 @@ impl Shard {
             sweeping: AtomicBool::new(false),
             active_expire: AtomicBool::new(true),
             stopped: AtomicBool::new(false),
+            engine_full: AtomicBool::new(false),
             slowlog: slowlog::SlowLog::default(),
             stats: ShardStats::default(),
         });
-        let machine = apply::Machine::new(Arc::clone(&shard));
+        let machine = apply::Machine::new(Arc::clone(&shard), options.encoding);
         let group_options =
             GroupOptions { id: options.id, node: options.node, dir: options.dir.clone(), log: options.log };
         let group = Group::open(group_options, machine).await.map_err(|error| ShardError::Raft(error.to_string()))?;
@@ -160,8 +166,32 @@ impl Shard {
         let _ = shard.group.set(group);
         shard.last_snapshot_index.store(shard.status().snapshot_index.unwrap_or(0), Ordering::Relaxed);
         tokio::spawn(proposer::propose_forever(Arc::clone(&shard)));
+        shard.pass_engines().await;
         tokio::spawn(proposer::tick_forever(Arc::clone(&shard)));
         Ok(shard)
+    }
+
+    /// Uses up the indexes of entries that an engine's files hold and the log has lost.
+    ///
+    /// With `everysec` a crash of the machine may cost the log its last second, while a row engine had written
+    /// some of it to its own files already. New entries would get indexes that the engine takes for
+    /// applied; empty ones do no harm there.
+    async fn pass_engines(&self) {
+        let ahead_until = self.store.read().ahead_until();
+        let missing = (ahead_until + 1).saturating_sub(self.applied_index().0);
+        if ahead_until == 0 || missing == 0 {
+            return;
+        }
+        tracing::warn!(
+            shard = self.id.0,
+            entries = missing,
+            "the log has lost its end in a crash of the machine, and an engine's files still have a part of it"
+        );
+        while self.store.read().ahead_until() != 0 && !self.stopped.load(Ordering::Relaxed) {
+            if !self.submit_and_wait(|encoder| encoder.expire(UnixMs(i64::MIN), 0)).await {
+                break;
+            }
+        }
     }
 
     fn group(&self) -> &Group {
@@ -226,7 +256,7 @@ impl Shard {
     /// Removes keys whose time has come, unless a sweep is under way already; returns when they are
     /// gone.
     pub async fn sweep_due(self: &Arc<Self>) {
-        if self.sweeping.swap(true, Ordering::AcqRel) {
+        if self.is_full() || self.sweeping.swap(true, Ordering::AcqRel) {
             return;
         }
         let until = self.read_time(clock::now());
@@ -285,10 +315,29 @@ impl Shard {
         if self.stopped.load(Ordering::Relaxed) {
             return Err(Refusal::Stopped);
         }
-        if self.log.is_stalled().is_some() {
+        if self.is_full() {
             return Err(Refusal::DiskFull);
         }
         self.queue.submit(run, mailbox, protocol, touch).map_err(|_| Refusal::Full)
+    }
+
+    /// Whether writes are refused because the disk is full.
+    #[inline]
+    pub fn is_full(&self) -> bool {
+        self.log.is_stalled().is_some() || self.engine_full.load(Ordering::Relaxed)
+    }
+
+    /// Notes that a row engine could not write its files for lack of room; passes on any other error.
+    fn engine_result(&self, result: Result<(), StorageError>) -> Result<(), StorageError> {
+        match result {
+            Err(error) if error.is_storage_full() => {
+                if !self.engine_full.swap(true, Ordering::Relaxed) {
+                    tracing::error!(shard = self.id.0, %error, "an engine's files cannot grow; writes are refused");
+                }
+                Ok(())
+            }
+            other => other,
+        }
     }
 
     /// Waits until the queue may have room.
@@ -357,10 +406,11 @@ impl Shard {
 
     /// Finishes what is under way, refuses what comes, and stops the group.
     pub async fn shutdown(&self) {
-        while !self.queue.is_empty() && !self.stopped.load(Ordering::Relaxed) && self.log.is_stalled().is_none() {
+        let writable = || self.log.is_stalled().is_none() && !self.stopped.load(Ordering::Relaxed);
+        while !self.queue.is_empty() && writable() {
             tokio::time::sleep(std::time::Duration::from_millis(1)).await;
         }
-        let drained = self.submit_and_wait_bounded().await;
+        let drained = writable() && self.submit_and_wait_bounded().await;
         tracing::debug!(drained, "shard stops");
         self.stopped.store(true, Ordering::Relaxed);
         self.queue.changed.notify_waiters();
@@ -371,6 +421,11 @@ impl Shard {
     async fn submit_and_wait_bounded(&self) -> bool {
         let last = self.submit_and_wait(|encoder| encoder.expire(UnixMs(i64::MIN), 0));
         tokio::time::timeout(std::time::Duration::from_secs(5), last).await.unwrap_or(false)
+    }
+
+    /// Whether the log is in memory only, so that nothing outlives the process.
+    fn is_cache(&self) -> bool {
+        self.log.policy() == FsyncPolicy::Memory
     }
 
     /// Stops the shard after an error that other replicas would not have.

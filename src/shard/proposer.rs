@@ -2,18 +2,22 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
 use super::queue::Proposal;
 use super::{Shard, clock};
-use crate::limits::{EXPIRE_SWEEP_MAX_KEYS, PROPOSALS_IN_FLIGHT_MAX};
+use crate::limits::{
+    EXPIRE_SWEEP_MAX_KEYS, GARBAGE_STEP_ROWS, GARBAGE_STEPS_PER_TICK, MEMORY_LOG_MAX_BYTES, PROPOSALS_IN_FLIGHT_MAX,
+};
 use crate::raft::ProposeError;
 use crate::types::{LogIndex, UnixMs};
 
 /// How often due keys, snapshots and background sweeps are looked after.
 const TICK: Duration = Duration::from_millis(50);
+/// How long clients whose commands are under way wait for room on a full disk.
+const STALL_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Turns what connections submit into log entries until the shard stops.
 pub(super) async fn propose_forever(shard: Arc<Shard>) {
@@ -88,10 +92,67 @@ pub(super) fn refuse(proposal: Proposal, text: &str) {
 pub(super) async fn tick_forever(shard: Arc<Shard>) {
     let mut interval = tokio::time::interval(TICK);
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut stalled_since = None;
     while !shard.stopped.load(Ordering::Relaxed) {
         interval.tick().await;
+        look_after_room(&shard, &mut stalled_since);
         sweep_expired(&shard);
+        sweep_garbage(&shard);
         start_snapshot_if_due(&shard);
+    }
+}
+
+/// On a full disk, answers those who wait for it, and tries the engines' files again.
+fn look_after_room(shard: &Shard, stalled_since: &mut Option<Instant>) {
+    if shard.engine_full.load(Ordering::Relaxed) {
+        let retried = shard.store.write().retry();
+        match retried {
+            Ok(()) => {
+                shard.engine_full.store(false, Ordering::Relaxed);
+                tracing::warn!(shard = shard.id.0, "the engine's files can grow again");
+            }
+            Err(error) if error.is_storage_full() => {}
+            Err(error) => shard.fail("writing an engine's files failed", &error),
+        }
+    }
+    if shard.log.is_stalled().is_none() {
+        *stalled_since = None;
+    } else if stalled_since.get_or_insert_with(clock::instant).elapsed() >= STALL_PATIENCE {
+        give_up_waiting(shard);
+    }
+}
+
+/// Answers everybody whose commands wait for a log that cannot grow. What raft has already may still be
+/// executed, when there is room; the rest never is.
+fn give_up_waiting(shard: &Shard) {
+    for proposal in shard.queue.refuse_waiting() {
+        refuse(proposal, DISK_FULL);
+    }
+    for proposal in shard.queue.abandon_all() {
+        refuse(proposal, DISK_FULL_UNKNOWN);
+    }
+}
+
+/// The answer to a write that was not executed.
+pub(super) const DISK_FULL: &str =
+    "MISCONF the disk is full: the write was not executed; writes are accepted again when there is room";
+const DISK_FULL_UNKNOWN: &str = "MISCONF the disk is full and the outcome of this command is unknown: it is not durable, \
+    and may be executed when there is room";
+
+/// Removes rows of values that are gone already, a little at a time.
+fn sweep_garbage(shard: &Shard) {
+    for _ in 0..GARBAGE_STEPS_PER_TICK {
+        if shard.is_full() || !shard.store.try_read().is_some_and(|store| store.has_garbage()) {
+            return;
+        }
+        // Somebody is busy: the next tick will do.
+        let Some(mut store) = shard.store.try_write() else { return };
+        let swept = store.sweep(GARBAGE_STEP_ROWS);
+        drop(store);
+        if let Err(error) = shard.engine_result(swept) {
+            shard.fail("removing old rows failed", &error);
+            return;
+        }
     }
 }
 
@@ -105,7 +166,7 @@ fn sweep_expired(shard: &Arc<Shard>) {
         let Some(store) = shard.store.try_read() else { return };
         store.engines().any(|(_, engine)| engine.next_expiry().is_some_and(|at| at < now))
     };
-    if due && shard.log.is_stalled().is_none() {
+    if due && !shard.is_full() {
         propose_sweep(shard, now);
     }
 }
@@ -126,6 +187,7 @@ fn start_snapshot_if_due(shard: &Arc<Shard>) {
     let entries = shard.applied_index().0.saturating_sub(shard.last_snapshot_index.load(Ordering::Relaxed));
     // A snapshot writes everything: it must not come round more often than the data is rewritten.
     let bytes_limit = shard.snapshot_bytes_limit.load(Ordering::Relaxed).max(shard.stats.snapshot_bytes());
+    let bytes_limit = if shard.is_cache() { bytes_limit.min(MEMORY_LOG_MAX_BYTES) } else { bytes_limit };
     let due = bytes >= bytes_limit
         || (entries >= shard.snapshot_entries_limit.load(Ordering::Relaxed) && bytes >= bytes_limit / 4);
     if !due || shard.snapshot_running() || !shard.stats.snapshot_may_retry(clock::now()) {

@@ -84,21 +84,26 @@ impl Queue {
     }
 
     /// Stops the proposer and waits until nothing is under way. What is put into the queue before
-    /// the pause ends goes *before* everything that waited already.
-    pub(crate) async fn pause(&self) -> Pause<'_> {
+    /// the pause ends goes *before* everything that waited already. Gives up when `hopeless` says that
+    /// what is under way will not end soon.
+    pub(crate) async fn pause(&self, hopeless: impl Fn() -> bool) -> Option<Pause<'_>> {
         let turn = self.pause_turn.lock().await;
         {
             let _no_entry_is_taken_now = self.waiting.lock();
             self.paused.store(true, Ordering::Release);
         }
+        // From here on dropping it ends the pause.
+        let pause = Pause { queue: self, _turn: turn };
         loop {
             let idle = self.idle.notified();
             if self.in_flight() == 0 {
-                break;
+                return Some(pause);
+            }
+            if hopeless() {
+                return None;
             }
             let _ = tokio::time::timeout(Duration::from_millis(5), idle).await;
         }
-        Pause { queue: self, _turn: turn }
     }
 
     /// Copies a run into the entry being gathered and empties it.
@@ -206,6 +211,11 @@ impl Queue {
         let mut under_way = self.under_way.lock();
         let position = under_way.iter().position(|proposal| proposal.sequence == sequence)?;
         under_way.remove(position)
+    }
+
+    /// Everything that was proposed and is not applied; its clients are to learn that the outcome is unknown.
+    pub(crate) fn abandon_all(&self) -> Vec<Proposal> {
+        self.under_way.lock().drain(..).collect()
     }
 
     /// Everything that waits to be proposed, to be refused.

@@ -39,9 +39,15 @@ pub struct Run {
     /// Encoded command records of the reads.
     pub(crate) local: Vec<u8>,
     pub(crate) ops: Vec<Op>,
+    reads: usize,
 }
 
 impl Run {
+    /// Number of reads among the commands.
+    pub fn reads(&self) -> usize {
+        self.reads
+    }
+
     /// Whether there is nothing to submit.
     pub fn is_empty(&self) -> bool {
         self.ops.is_empty()
@@ -67,6 +73,7 @@ impl Run {
     pub fn push_read(&mut self, spec: &'static CommandSpec, db: Db, args: &[&[u8]]) {
         Encoder(&mut self.local).command(db, args);
         self.ops.push(Op::Read { spec, db });
+        self.reads += 1;
     }
 
     /// Empties the run and keeps its buffers, unless they have grown large.
@@ -77,6 +84,7 @@ impl Run {
             buffer.shrink_to(KEPT_BYTES_MAX);
         }
         self.ops.clear();
+        self.reads = 0;
         self.ops.shrink_to(KEPT_BYTES_MAX / size_of::<Op>());
     }
 }

@@ -1,11 +1,16 @@
 //! Snapshots of a shard: taken beside service, without fork and without a copy of the data.
 //!
 //! ```text
-//! body    = version u8 | now_ms i64 | chunk* | 0 u32
+//! body    = version u8 | now_ms i64 | engines u8 | chunk* | 0 u32
+//! engines = bit 1: the LSM engine is open, bit 2: the B+ tree engine is
 //! chunk   = length u32 | bytes          as the hash engine writes them, one or a part of a slot
 //! ```
 //! The body holds the hash engine. The row engines keep their own files: before a snapshot counts,
-//! they are made durable up to its index at least, so that the log before it can go.
+//! they are made durable up to its index at least, so that the log before it can go. `engines` tells a restart
+//! which of them must have files that reach so far.
+//!
+//! With the log in memory (`appendonly no`) a snapshot only lets the log go: it holds nothing, and nothing
+//! is synced.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
@@ -17,16 +22,21 @@ use super::Shard;
 use crate::raft::SnapshotJob;
 use crate::storage::hash::{HashSnapshot, SlotCursor};
 use crate::storage::{StorageError, StorageResult, SyncJob};
+use crate::types::LogIndex;
 
 const BODY_VERSION: u8 = 1;
+/// Version, time and engines.
+const HEADER_BYTES: usize = 10;
 /// Longest chunk that is believed when a snapshot is read: a single value may be large.
 const CHUNK_MAX_BYTES: u32 = u32::MAX - 1;
 
 /// A snapshot being written.
 pub(super) struct Job {
     shard: Arc<Shard>,
-    snapshot: HashSnapshot,
+    /// `None` when nothing is to be kept.
+    snapshot: Option<HashSnapshot>,
     now_ms: i64,
+    engines: u8,
     sync: Vec<SyncJob>,
 }
 
@@ -34,41 +44,53 @@ pub(super) struct Job {
 pub(super) fn begin(shard: &Arc<Shard>) -> StorageResult<Job> {
     let mut store = shard.store.write();
     let mut sync = Vec::new();
-    store.for_each_engine(|_, engine| {
-        sync.extend(engine.prepare_sync()?);
-        Ok(())
-    })?;
-    let snapshot = store.hash_engine_mut().begin_snapshot();
+    let mut snapshot = None;
+    if !shard.is_cache() {
+        store.for_each_engine(|_, engine| {
+            sync.extend(engine.prepare_sync()?);
+            Ok(())
+        })?;
+        snapshot = Some(store.hash_engine_mut().begin_snapshot());
+    }
     let now_ms = shard.applied_now.load(Ordering::Relaxed);
-    Ok(Job { shard: Arc::clone(shard), snapshot, now_ms, sync })
+    Ok(Job { shard: Arc::clone(shard), snapshot, now_ms, engines: store.row_engine_bits(), sync })
 }
 
 impl SnapshotJob for Job {
     fn write(self: Box<Self>, out: &mut dyn Write) -> io::Result<()> {
-        let Self { shard, snapshot, now_ms, sync } = *self;
+        let Self { shard, snapshot, now_ms, engines, sync } = *self;
         for job in sync {
             job().map_err(io::Error::other)?;
         }
-        let mut written = 9;
+        let mut written = HEADER_BYTES as u64;
         out.write_all(&[BODY_VERSION])?;
         out.write_all(&now_ms.to_le_bytes())?;
-        let mut next = Some(SlotCursor::default());
-        while let Some(cursor) = next {
-            next = {
-                let store = shard.store.read();
-                snapshot.serialise_slot(store.hash_engine(), cursor)
-            };
-            for chunk in snapshot.drain() {
-                written += write_chunk(out, &chunk)?;
-            }
-        }
-        for chunk in snapshot.finish() {
-            written += write_chunk(out, &chunk)?;
+        out.write_all(&[engines])?;
+        if let Some(snapshot) = snapshot {
+            written += write_engine(&shard, snapshot, out)?;
         }
         out.write_all(&0u32.to_le_bytes())?;
         shard.stats.set_snapshot_bytes(written);
         Ok(())
     }
+}
+
+fn write_engine(shard: &Shard, snapshot: HashSnapshot, out: &mut dyn Write) -> io::Result<u64> {
+    let mut written = 0;
+    let mut next = Some(SlotCursor::default());
+    while let Some(cursor) = next {
+        next = {
+            let store = shard.store.read();
+            snapshot.serialise_slot(store.hash_engine(), cursor)
+        };
+        for chunk in snapshot.drain() {
+            written += write_chunk(out, &chunk)?;
+        }
+    }
+    for chunk in snapshot.finish() {
+        written += write_chunk(out, &chunk)?;
+    }
+    Ok(written)
 }
 
 fn write_chunk(out: &mut dyn Write, chunk: &[u8]) -> io::Result<u64> {
@@ -78,23 +100,24 @@ fn write_chunk(out: &mut dyn Write, chunk: &[u8]) -> io::Result<u64> {
     Ok(4 + u64::from(length))
 }
 
-/// Replaces the contents of the hash engine by a snapshot's.
-pub(super) fn restore(shard: &Shard, body: &Path, body_offset: u64) -> io::Result<()> {
+/// Replaces the contents of the hash engine by a snapshot's, and checks that the row engines reach as far.
+pub(super) fn restore(shard: &Shard, index: LogIndex, body: &Path, body_offset: u64) -> io::Result<()> {
     let mut file = File::open(body)?;
     file.seek(SeekFrom::Start(body_offset))?;
     let mut input = BufReader::with_capacity(1 << 20, file);
-    let mut header = [0u8; 9];
+    let mut header = [0u8; HEADER_BYTES];
     input.read_exact(&mut header)?;
     if header[0] != BODY_VERSION {
         return Err(corrupt(format!("version {} where {BODY_VERSION} is expected", header[0])));
     }
-    let now_ms = i64::from_le_bytes(header[1..].try_into().expect("eight of nine bytes"));
+    let now_ms = i64::from_le_bytes(header[1..9].try_into().expect("eight bytes"));
     let mut store = shard.store.write();
+    store.check_reaches(index.0, header[9]).map_err(io::Error::other)?;
     let engine = store.hash_engine_mut();
     engine.clear();
     engine.set_clock(crate::types::UnixMs(now_ms));
     let mut chunk = Vec::new();
-    let mut bytes = 9u64;
+    let mut bytes = HEADER_BYTES as u64;
     loop {
         let mut length = [0u8; 4];
         input.read_exact(&mut length)?;

@@ -155,7 +155,10 @@ mod tests {
     #[test]
     fn stores_agree_by_content() {
         let rules = Arc::new(KeyspaceRules::new(EngineKind::Hash, Vec::new()));
-        let open = || Store::open(Path::new("not used"), Arc::clone(&rules), &EncodingSettings::default()).unwrap();
+        let open = || {
+            Store::open(Path::new("not used"), Arc::clone(&rules), &EncodingSettings::default(), &Default::default())
+                .unwrap()
+        };
         let now = UnixMs(1000);
         let set = |store: &mut Store, db: u16, key: &[u8], expiry: Expiry| {
             let at = Address::new(Db(db), key);

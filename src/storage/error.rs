@@ -41,4 +41,19 @@ impl StorageError {
             Self::Lsm(_) | Self::BTree(_) | Self::Io(_) | Self::Corrupt { .. } => false,
         }
     }
+
+    /// Whether it ends when somebody makes room on the disk.
+    pub fn is_storage_full(&self) -> bool {
+        let full =
+            |error: &io::Error| matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
+        match self {
+            Self::Io(error) | Self::BTree(heed::Error::Io(error)) => full(error),
+            // RocksDB tells what the system said in words only.
+            Self::Lsm(error) => {
+                let text = error.as_ref();
+                text.contains("No space left on device") || text.contains("Disk quota exceeded")
+            }
+            Self::BTree(_) | Self::WrongType | Self::Corrupt { .. } => false,
+        }
+    }
 }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::Address;
 use super::hash::HashEngine;
 use super::null::NullEngine;
-use super::rows::RowEngine;
-use super::{EncodingSettings, Engine, EngineKind, KeyspaceRules, StorageResult};
+use super::rows::{RowEngine, RowOptions};
+use super::{EncodingSettings, Engine, EngineKind, KeyspaceRules, StorageError, StorageResult};
 use crate::types::Db;
 
 /// The engines of one shard and the rules that choose among them.
@@ -28,14 +28,25 @@ impl Store {
     ///
     /// # Errors
     /// When an engine's files cannot be opened or are damaged.
-    pub fn open(dir: &Path, rules: Arc<KeyspaceRules>, encoding: &EncodingSettings) -> StorageResult<Self> {
-        let lsm = if rules.uses(EngineKind::Lsm) { Some(RowEngine::open_lsm(&dir.join("lsm"))?) } else { None };
-        let btree = if rules.uses(EngineKind::BTree) { Some(RowEngine::open_btree(&dir.join("btree"))?) } else { None };
+    pub fn open(
+        dir: &Path,
+        rules: Arc<KeyspaceRules>,
+        encoding: &EncodingSettings,
+        rows: &RowOptions,
+    ) -> StorageResult<Self> {
+        let open = |kind, open: fn(&Path, &RowOptions) -> StorageResult<RowEngine>, name| {
+            if !rules.uses(kind) {
+                return Ok(None);
+            }
+            let mut engine = open(&dir.join(name), rows)?;
+            engine.set_encoding(encoding);
+            Ok::<_, StorageError>(Some(engine))
+        };
         let mut store = Self {
-            rules,
             hash: HashEngine::new(encoding.clone()),
-            lsm,
-            btree,
+            lsm: open(EngineKind::Lsm, RowEngine::open_lsm_with, "lsm")?,
+            btree: open(EngineKind::BTree, RowEngine::open_btree_with, "btree")?,
+            rules,
             null: NullEngine,
             ahead: [false; 3],
             ahead_until: 0,
@@ -68,15 +79,80 @@ impl Store {
     /// Marks the end of a log entry in all engines.
     ///
     /// # Errors
-    /// When an engine's files cannot be written.
+    /// When an engine's files cannot be written. If that is for lack of room
+    /// ([`StorageError::is_storage_full`]), the entry is applied all the same, and memory holds what the
+    /// files lack; see [`Self::retry`].
     pub fn commit(&mut self, index: u64) -> StorageResult<()> {
-        if let Some(engine) = self.lsm.as_mut().filter(|_| !self.ahead[EngineKind::Lsm as usize]) {
-            engine.commit(index)?;
+        // Between entries every engine shows what it holds.
+        let ahead = std::mem::take(&mut self.ahead);
+        let lsm = self.lsm.as_mut().filter(|_| !ahead[EngineKind::Lsm as usize]);
+        let lsm = lsm.map_or(Ok(()), |engine| engine.commit(index));
+        let btree = self.btree.as_mut().filter(|_| !ahead[EngineKind::BTree as usize]);
+        let btree = btree.map_or(Ok(()), |engine| engine.commit(index));
+        // An error that does not pass must not hide behind one that does.
+        match (lsm, btree) {
+            (Err(lsm), Err(btree)) => Err(if lsm.is_storage_full() { btree } else { lsm }),
+            (lsm, btree) => lsm.and(btree),
         }
-        if let Some(engine) = self.btree.as_mut().filter(|_| !self.ahead[EngineKind::BTree as usize]) {
-            engine.commit(index)?;
+    }
+
+    /// Tries again what [`Self::commit`] could not write.
+    ///
+    /// # Errors
+    /// When it still cannot be written.
+    pub fn retry(&mut self) -> StorageResult<()> {
+        self.row_engines().try_for_each(RowEngine::retry)
+    }
+
+    /// The highest index that an engine's files held when they were opened, as long as no later entry was
+    /// applied; else 0. When the machine crashes, the files can be ahead of the *end* of the log: then
+    /// the entries up to this index must be used up before any that has an effect.
+    pub fn ahead_until(&self) -> u64 {
+        self.ahead_until
+    }
+
+    /// Which row engines are open, as bits numbered like [`EngineKind::ALL`].
+    pub fn row_engine_bits(&self) -> u8 {
+        u8::from(self.lsm.is_some()) << EngineKind::Lsm as u8
+            | u8::from(self.btree.is_some()) << EngineKind::BTree as u8
+    }
+
+    /// Checks that the files of the row engines hold everything up to the entry that a snapshot ends with.
+    /// `bits` are those engines that were open when it was taken.
+    ///
+    /// # Errors
+    /// When an engine's files lack entries that the log no longer has.
+    pub fn check_reaches(&self, index: u64, bits: u8) -> StorageResult<()> {
+        for (kind, engine) in self.engines() {
+            let applied = engine.applied().unwrap_or(index);
+            if bits & 1 << kind as u8 != 0 && applied < index {
+                let detail = format!(
+                    "its files end with log entry {applied}, and the log before entry {index} is gone: they were \
+                     deleted or replaced. Put the directory '{kind}' of the shard back as it was, or start with an \
+                     empty data directory"
+                );
+                return Err(StorageError::Corrupt { what: "row engine", detail });
+            }
         }
         Ok(())
+    }
+
+    /// Whether [`Self::sweep`] may find something.
+    pub fn has_garbage(&self) -> bool {
+        self.lsm.iter().chain(&self.btree).any(RowEngine::has_garbage)
+    }
+
+    /// Removes up to `limit` rows of values that are gone already, in each engine. To be called between
+    /// entries.
+    ///
+    /// # Errors
+    /// When an engine's files cannot be read or written.
+    pub fn sweep(&mut self, limit: usize) -> StorageResult<()> {
+        self.row_engines().try_for_each(|engine| engine.sweep(limit).map(|_removed| ()))
+    }
+
+    fn row_engines(&mut self) -> impl Iterator<Item = &mut RowEngine> {
+        self.lsm.iter_mut().chain(self.btree.iter_mut())
     }
 
     /// The engine that keeps a key.

@@ -31,7 +31,8 @@ impl Client {
     pub(crate) fn new(default: EngineKind, keyspaces: Vec<KeyspaceRule>) -> Self {
         let dir = tempfile::tempdir().expect("there is room for a directory");
         let rules = Arc::new(KeyspaceRules::new(default, keyspaces));
-        let store = Store::open(dir.path(), rules, &EncodingSettings::default()).expect("the store opens");
+        let store =
+            Store::open(dir.path(), rules, &EncodingSettings::default(), &Default::default()).expect("the store opens");
         let shared = Shared { databases: 16, bulk_max_bytes: 512 << 20 };
         Self { store, shared, db: Db(0), now: START, protocol: Protocol::Resp2, entry: 0, _dir: dir }
     }

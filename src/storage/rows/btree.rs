@@ -1,8 +1,9 @@
 //! Rows in LMDB.
 //!
-//! `NO_SYNC` without `WRITE_MAP`: a commit hands its pages to the operating system and does not wait
-//! for the disk, so a crash of the process loses nothing that was committed, and a crash of the machine may
-//! leave the file unusable; [`super::markers`] tells which of them happened.
+//! `NO_META_SYNC` without `WRITE_MAP`: a commit waits until its pages are on the disk, but not for the page that
+//! points to them. So a crash of the machine costs at most the last commit, which the raft log has, and the
+//! file is sound whatever happens. Without any sync a crash of the machine could leave a file of which nothing
+//! is readable, and the log before the last snapshot is gone by then.
 //!
 //! Read transactions are not bound to threads, so that a read may be on any thread, and are kept for the
 //! next read until something is written: opening one costs more than looking up a row. A kept
@@ -10,8 +11,7 @@
 
 use std::io;
 use std::ops::Bound;
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
 
 use heed::types::Bytes;
 use heed::{CommitOrAbort, Database, Env, MdbError, RoTxn, WithoutTls};
@@ -19,7 +19,6 @@ use parking_lot::Mutex;
 
 use super::format::RowRange;
 use super::lmdb::open_environment;
-use super::markers::BootMarker;
 use super::options::RowOptions;
 use super::store::{OrderedStore, Rows, StoreView, VisitRow};
 use crate::storage::value::EngineUsage;
@@ -31,23 +30,22 @@ type ReadTransaction = RoTxn<'static, WithoutTls>;
 /// Most read transactions kept for later reads.
 const KEPT_READS_MAX: usize = 16;
 
+/// With less room than this a write that was cut short was cut short for lack of room.
+const FULL_DISK_BYTES: u64 = 8 << 20;
+
 /// An LMDB directory.
 pub(super) struct BTreeStore {
     // First, so that it is dropped first: the environment must outlive its transactions.
     kept_reads: Mutex<Vec<ReadTransaction>>,
     env: Env<WithoutTls>,
     table: RowTable,
-    marker: Arc<BootMarker>,
+    directory: PathBuf,
 }
 
 impl BTreeStore {
     /// Opens or creates the environment in a directory.
-    ///
-    /// # Errors
-    /// Also when the machine crashed while the file was being written.
     pub(super) fn open(path: &Path, options: &RowOptions) -> StorageResult<Self> {
         std::fs::create_dir_all(path)?;
-        let marker = Arc::new(BootMarker::open(path)?);
         let env = open_environment(path, options)?;
         let table = env
             .open_databases_and_commit(env.read_txn()?, |opener, read| {
@@ -59,16 +57,25 @@ impl BTreeStore {
                 what: "B+ tree engine",
                 detail: "the environment has no main table".to_owned(),
             })?;
-        Ok(Self { kept_reads: Mutex::default(), env, table, marker })
+        Ok(Self { kept_reads: Mutex::default(), env, table, directory: path.to_owned() })
     }
 
     fn explain(&self, error: heed::Error) -> StorageError {
+        if matches!(&error, heed::Error::Io(error) if error.raw_os_error() == Some(libc::EIO)) && self.disk_is_full() {
+            // LMDB's word for a write that the disk took only a part of.
+            return StorageError::Io(io::Error::from(io::ErrorKind::StorageFull));
+        }
         if !matches!(error, heed::Error::Mdb(MdbError::MapFull)) {
             return StorageError::BTree(error);
         }
         let map_bytes = self.env.info().map_size;
         let text = format!("the B+ tree file has reached its limit of {map_bytes} bytes (MDB_MAP_FULL)");
         StorageError::Io(io::Error::new(io::ErrorKind::StorageFull, text))
+    }
+
+    fn disk_is_full(&self) -> bool {
+        rustix::fs::statvfs(&self.directory)
+            .is_ok_and(|disk| disk.f_bavail.saturating_mul(disk.f_frsize) < FULL_DISK_BYTES)
     }
 
     fn write_in_transaction(&self, rows: &Rows, removed: &[RowRange]) -> heed::Result<()> {
@@ -101,19 +108,12 @@ impl OrderedStore for BTreeStore {
 
     fn write(&self, rows: &Rows, removed: &[RowRange]) -> StorageResult<()> {
         self.kept_reads.lock().clear();
-        self.marker.before_write()?;
         self.write_in_transaction(rows, removed).map_err(|error| self.explain(error))
     }
 
     fn sync_job(&self) -> SyncJob {
         let env = self.env.clone();
-        let marker = Arc::clone(&self.marker);
-        let generation = marker.generation();
-        Box::new(move || {
-            env.force_sync()?;
-            marker.after_sync(generation)?;
-            Ok(())
-        })
+        Box::new(move || Ok(env.force_sync()?))
     }
 
     fn removes_ranges_cheaply(&self) -> bool {

@@ -29,9 +29,8 @@
 //! may be at different points of it.
 //!
 //! # Crashes
-//! RocksDB's files are a prefix of the history after any crash. LMDB's survive a crash of the process;
-//! after a crash of the machine [`RowEngine::must_rebuild`] may ask for a rebuild, and opening refuses until
-//! the directory is gone. What the files lack the raft log has, from [`applied`](crate::storage::Engine::applied) on.
+//! After any crash, of the process or of the machine, RocksDB's files and LMDB's are a prefix of the history.
+//! What they lack the raft log has, from [`applied`](crate::storage::Engine::applied) on.
 //!
 //! # Limits
 //! - Keys that share their first 400 bytes and are longer are ordered by their digest in the files. The
@@ -146,13 +145,11 @@ impl RowEngine {
         Self::open(files, path, KeyOrder::Bytes, BTREE_FLUSH.with(options))
     }
 
-    /// Whether the files in a directory cannot be trusted and must be deleted and rebuilt from a snapshot
-    /// and the log: LMDB's when the machine crashed (the boot id changed) after a write that
-    /// no sync followed, either's when [`begin_load`](Self::begin_load) had no [`end_load`](Self::end_load).
-    /// To be asked before opening, which refuses such a directory.
+    /// Whether the files in a directory cannot be trusted, because [`begin_load`](Self::begin_load) had no
+    /// [`end_load`](Self::end_load). Opening refuses such a directory.
     ///
     /// # Errors
-    /// When the markers cannot be read.
+    /// When the marker cannot be read.
     pub fn must_rebuild(path: &Path) -> StorageResult<bool> {
         Ok(markers::must_rebuild(path)?)
     }
@@ -206,6 +203,19 @@ impl RowEngine {
         markers::end_loading(&self.directory)?;
         self.loading = false;
         Ok(())
+    }
+
+    /// Whether there may be garbage for [`sweep`](Self::sweep).
+    pub fn has_garbage(&self) -> bool {
+        self.garbage_from.is_some()
+    }
+
+    /// Tries again what a commit could not write, for lack of room on the disk.
+    ///
+    /// # Errors
+    /// When there still is none.
+    pub fn retry(&mut self) -> StorageResult<()> {
+        self.flush_if_large()
     }
 
     fn reads(&self) -> Merged<'_> {

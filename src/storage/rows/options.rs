@@ -15,6 +15,8 @@ pub struct RowOptions {
     pub btree_readers: u32,
     /// Rows gathered in memory before they are written as one batch; `None` leaves it to the engine.
     pub overlay_rows: Option<usize>,
+    /// Whether the files must survive a crash of the machine. A cache, which starts empty, need not sync.
+    pub durable: bool,
 }
 
 impl Default for RowOptions {
@@ -26,6 +28,7 @@ impl Default for RowOptions {
             btree_map_bytes: 512 << 30,
             btree_readers: 1024,
             overlay_rows: None,
+            durable: true,
         }
     }
 }
