@@ -86,7 +86,7 @@ def redis_source() -> Path:
     work.mkdir(parents=True)
     download(work)
     description = next(work.glob(f"redis_{VERSION}-*.dsc"))
-    subprocess.run(["dpkg-source", "--no-check", "-x", description, tree], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(["dpkg-source", "--no-check", "--no-copy", "-x", description, tree], check=True, stdout=subprocess.DEVNULL)
     for program in ("redis-server", "redis-cli", "redis-benchmark"):
         link = tree / "src" / program
         link.unlink(missing_ok=True)
