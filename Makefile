@@ -54,6 +54,7 @@ test: setup ## everything that CI runs
 	$(step) "client libraries" tests/clients/run
 	$(step) "crash loop" tests/crash/run --rounds 3
 	$(step) "full disk" tests/crash/disk_full
+	$(step) "robustness" tests/robustness/run
 	@scripts/step --summary
 
 .PHONY: test-rust
@@ -81,6 +82,7 @@ crash: setup build ## the long crash loop (CRASH_ROUNDS=50) and the full disk
 	tests/crash/run --rounds $(CRASH_ROUNDS) --verbose $(ARGS)
 	tests/crash/disk_full --fsync everysec
 	tests/crash/disk_full --fsync always
+	tests/robustness/run --connections 10000 --load-seconds 60
 
 .PHONY: bench
 bench: setup build ## throughput, CPU and memory beside redis-server; writes benches/compare/RESULTS.md

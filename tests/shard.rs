@@ -203,3 +203,70 @@ async fn a_snapshot_under_writes_is_the_state_at_its_index() {
     assert_eq!(node.digest(), digest);
     node.close().await;
 }
+
+fn copy_dir(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("a directory");
+    for entry in std::fs::read_dir(from).expect("a directory") {
+        let entry = entry.expect("an entry");
+        std::fs::copy(entry.path(), to.join(entry.file_name())).expect("a copy");
+    }
+}
+
+/// With `everysec` a crash of the machine costs the log its end, but not what an engine had written by then.
+#[tokio::test(flavor = "multi_thread")]
+async fn writes_are_kept_when_an_engine_is_ahead_of_the_end_of_the_log() {
+    for (engine, key) in [(EngineKind::Lsm, "lsm:"), (EngineKind::BTree, "tree:")] {
+        let dir = tempfile::tempdir().expect("a directory");
+        let node = open(dir.path(), three_engines()).await;
+        node.run(0, &[&["SET", &format!("{key}first"), "1"], &["SET", "first", "1"]]).await;
+        node.shard.shutdown().await;
+        node.log.close().expect("the log closes");
+        drop(node);
+        copy_dir(&dir.path().join("log"), &dir.path().join("log.old"));
+
+        let node = open(dir.path(), three_engines()).await;
+        let value = "x".repeat(20_000);
+        for index in 0..600 {
+            node.run(0, &[&["SET", &format!("{key}{index}"), &value], &["SET", &format!("hash:{index}"), "1"]]).await;
+        }
+        node.close().await;
+        std::fs::remove_dir_all(dir.path().join("log")).expect("removed");
+        std::fs::rename(dir.path().join("log.old"), dir.path().join("log")).expect("renamed");
+
+        let node = open(dir.path(), three_engines()).await;
+        let kept = node.run(0, &[&["EXISTS", &format!("{key}0"), "first", "hash:0"]]).await;
+        assert_eq!(kept, ":2\r\n", "{engine}: the engine's files are ahead of the log");
+        for index in 0..50 {
+            node.run(0, &[&["SET", &format!("{key}new:{index}"), "2"], &["SET", &format!("new:{index}"), "2"]]).await;
+        }
+        node.run(0, &[&["RENAME", "first", &format!("{key}moved")]]).await;
+        let digest = node.digest();
+        node.close().await;
+        let node = open(dir.path(), three_engines()).await;
+        assert_eq!(node.digest(), digest, "{engine}: new writes are kept");
+        assert_eq!(node.run(0, &[&["GET", &format!("{key}new:49")]]).await, "$1\r\n2\r\n", "{engine}");
+        node.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn garbage_of_row_engines_is_swept_without_writes() {
+    for engine in [EngineKind::Lsm, EngineKind::BTree] {
+        let dir = tempfile::tempdir().expect("a directory");
+        let node = open(dir.path(), one_engine(engine)).await;
+        let fields: Vec<String> = (0..4000).map(|index| format!("field:{index}")).collect();
+        let mut set = vec!["HSET", "large"];
+        set.extend(fields.iter().flat_map(|field| [field.as_str(), "value"]));
+        node.run(0, &[&set]).await;
+        node.run(0, &[&["DEL", "large"]]).await;
+        let has_garbage = || node.shard.read().expect("the shard serves").has_garbage();
+        for _ in 0..500 {
+            if !has_garbage() {
+                break;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        assert!(!has_garbage(), "{engine}: the ticker sweeps");
+        node.close().await;
+    }
+}

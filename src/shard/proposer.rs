@@ -16,6 +16,8 @@ use crate::types::{LogIndex, UnixMs};
 
 /// How often due keys, snapshots and background sweeps are looked after.
 const TICK: Duration = Duration::from_millis(50);
+/// How often an engine whose files cannot grow is tried again.
+const ENGINE_RETRY: Duration = Duration::from_millis(500);
 /// How long clients whose commands are under way wait for room on a full disk.
 const STALL_PATIENCE: Duration = Duration::from_secs(1);
 
@@ -93,28 +95,35 @@ pub(super) async fn tick_forever(shard: Arc<Shard>) {
     let mut interval = tokio::time::interval(TICK);
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut stalled_since = None;
+    let mut retry_at = clock::instant();
     while !shard.stopped.load(Ordering::Relaxed) {
         interval.tick().await;
-        look_after_room(&shard, &mut stalled_since);
+        if shard.engine_full.load(Ordering::Relaxed) && clock::instant() >= retry_at {
+            retry_engines(&shard);
+            retry_at = clock::instant() + ENGINE_RETRY;
+        }
+        answer_those_who_wait(&shard, &mut stalled_since);
         sweep_expired(&shard);
         sweep_garbage(&shard);
         start_snapshot_if_due(&shard);
     }
 }
 
-/// On a full disk, answers those who wait for it, and tries the engines' files again.
-fn look_after_room(shard: &Shard, stalled_since: &mut Option<Instant>) {
-    if shard.engine_full.load(Ordering::Relaxed) {
-        let retried = shard.store.write().retry();
-        match retried {
-            Ok(()) => {
-                shard.engine_full.store(false, Ordering::Relaxed);
-                tracing::warn!(shard = shard.id.0, "the engine's files can grow again");
-            }
-            Err(error) if error.is_storage_full() => {}
-            Err(error) => shard.fail("writing an engine's files failed", &error),
+/// Tries again to write what an engine could not write for lack of room.
+fn retry_engines(shard: &Shard) {
+    let retried = shard.store.write().retry();
+    match retried {
+        Ok(()) => {
+            shard.engine_full.store(false, Ordering::Relaxed);
+            tracing::warn!(shard = shard.id.0, "the engine's files can grow again");
         }
+        Err(error) if error.is_storage_full() => {}
+        Err(error) => shard.fail("writing an engine's files failed", &error),
     }
+}
+
+/// On a full disk, answers those who have waited long enough for it.
+fn answer_those_who_wait(shard: &Shard, stalled_since: &mut Option<Instant>) {
     if shard.log.is_stalled().is_none() {
         *stalled_since = None;
     } else if stalled_since.get_or_insert_with(clock::instant).elapsed() >= STALL_PATIENCE {
