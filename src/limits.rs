@@ -22,6 +22,8 @@ pub const PROPOSALS_IN_FLIGHT_MAX: usize = 2;
 pub const ENTRY_TARGET_BYTES: usize = 1024 * 1024;
 /// Keys removed by one proposed sweep of expired keys.
 pub const EXPIRE_SWEEP_MAX_KEYS: u32 = 1000;
+/// Commands that are looked at together, so that the memory their keys are in is read for all at once.
+pub const LOOK_AHEAD_COMMANDS_MAX: usize = 16;
 /// Bytes a connection reads from its socket at a time.
 pub const READ_CHUNK_BYTES: usize = 16 * 1024;
 /// Capacity above which an idle connection's buffer is given back to the allocator instead of the pool.

@@ -11,6 +11,7 @@ use std::ops::{Bound, RangeBounds};
 use std::path::Path;
 use std::process::Command;
 
+use kvorum::storage::hash::HashEngine;
 use kvorum::storage::rows::{RowEngine, RowOptions};
 use kvorum::storage::{Address, Engine, Expiry, HashRead, Object, ScanCursor, StorageError};
 use kvorum::types::rng::Rng;
@@ -36,6 +37,7 @@ fn options() -> RowOptions {
 
 fn fixtures() -> Vec<Fixture> {
     vec![
+        Fixture { name: "hash", open: |_| Box::new(HashEngine::new(SETTINGS)), has_files: false, ordered: false },
         Fixture {
             name: "lsm",
             open: |path| Box::new(RowEngine::open_lsm_with(path, &options()).unwrap()),
@@ -221,7 +223,8 @@ fn check_ranges(fixture: &Fixture, engine: &dyn Engine, model: &Model, generator
         };
         let (start, end) = (bound(&low), bound(&high));
         let bounds = (start.as_ref().map(|key| &key[..]), end.as_ref().map(|key| &key[..]));
-        let mut expected: Vec<Vec<u8>> = live.iter().filter(|key| bounds.contains(&key[..])).cloned().collect();
+        let mut expected: Vec<Vec<u8>> =
+            live.iter().filter(|key| RangeBounds::<[u8]>::contains(&bounds, &key[..])).cloned().collect();
         assert_eq!(range_of(engine, bounds, false, now), expected);
         expected.reverse();
         assert_eq!(range_of(engine, bounds, true, now), expected);

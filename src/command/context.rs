@@ -53,24 +53,21 @@ impl<'a> ReadContext<'a> {
         counter.set(counter.get() + 1);
     }
 
-    fn count<T>(&self, at: Address<'_>, found: Option<T>) -> Option<T> {
+    fn count<T>(&self, found: Option<T>) -> Option<T> {
         self.count_only(found.is_some());
-        if self.touch && found.is_some() {
-            self.engine(at).touch(at, self.now);
-        }
         found
     }
 
     /// Looks up a string, counting a hit or a miss.
     pub fn string(&self, key: &[u8]) -> StorageResult<Option<StringValue<'a>>> {
-        let at = self.at(key);
-        Ok(self.count(at, self.engine(at).string(at, self.now)?))
+        let at = self.at(key).touching(self.touch);
+        Ok(self.count(self.engine(at).string(at, self.now)?))
     }
 
     /// Looks up a hash, counting a hit or a miss.
     pub fn hash(&self, key: &[u8]) -> StorageResult<Option<HashRead<'a>>> {
-        let at = self.at(key);
-        Ok(self.count(at, self.engine(at).hash(at, self.now)?))
+        let at = self.at(key).touching(self.touch);
+        Ok(self.count(self.engine(at).hash(at, self.now)?))
     }
 
     /// Kind and expiry of a key; counts nothing.
@@ -82,7 +79,11 @@ impl<'a> ReadContext<'a> {
     /// Kind and expiry of a key, counting a hit or a miss.
     pub fn lookup_meta(&self, key: &[u8]) -> StorageResult<Option<KeyMeta>> {
         let at = self.at(key);
-        Ok(self.count(at, self.engine(at).meta(at, self.now)?))
+        let found = self.count(self.engine(at).meta(at, self.now)?);
+        if self.touch && found.is_some() {
+            self.engine(at).touch(at, self.now);
+        }
+        Ok(found)
     }
 
     /// Kind and expiry of a key, counting a hit or a miss but leaving no trace for OBJECT IDLETIME.

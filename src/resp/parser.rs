@@ -22,6 +22,8 @@
 
 mod inline;
 
+use std::ops::Range;
+
 use smallvec::SmallVec;
 
 use crate::limits::{INLINE_MAX_BYTES, UNAUTHENTICATED_MAX_ARGS, UNAUTHENTICATED_MAX_BULK_BYTES};
@@ -213,6 +215,14 @@ impl RequestParser {
     pub fn args_into<'a>(&'a self, buffer: &'a [u8], out: &mut SmallVec<[&'a [u8]; 8]>) {
         out.clear();
         out.extend(self.args(buffer));
+    }
+
+    /// Appends where in the buffer the request's arguments are. Not for inline requests, whose
+    /// arguments need not be in the buffer.
+    pub fn ranges_into(&self, out: &mut Vec<Range<usize>>) {
+        debug_assert!(!self.is_inline, "inline arguments are in the parser");
+        let base = self.base;
+        out.extend(self.args[..self.arg_count()].iter().map(|range| base + range.start..base + range.end));
     }
 
     /// Whether the request was a line of words; its arguments are then in the parser, and valid only

@@ -12,10 +12,13 @@ use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 
 use super::Server;
+use super::ahead::Ahead;
 use super::clients::Client;
 use super::dispatch::{Batch, Outcome, drops_replies};
 use super::session::{ReplyMode, Session};
-use crate::limits::{COMMANDS_PER_TURN_MAX, POOLED_BUFFER_MAX_BYTES, POOLED_BUFFERS_MAX, READ_CHUNK_BYTES};
+use crate::limits::{
+    COMMANDS_PER_TURN_MAX, LOOK_AHEAD_COMMANDS_MAX, POOLED_BUFFER_MAX_BYTES, POOLED_BUFFERS_MAX, READ_CHUNK_BYTES,
+};
 use crate::resp::{ParseLimits, Parsed, Protocol, Reply, RequestParser};
 use crate::shard::{Refusal, Run, clock, wait_done};
 
@@ -55,6 +58,10 @@ struct Connection {
     /// Bytes of `output` that were sent.
     sent: usize,
     run: Run,
+    /// Requests that are parsed and not dispatched.
+    ahead: Ahead,
+    /// An inline request that comes after those.
+    inline: Option<Vec<Vec<u8>>>,
     /// A command that has to wait for the run, or for the end of a pause.
     aside: Option<Vec<Vec<u8>>>,
     /// When the output first went over the soft limit, in ms.
@@ -72,6 +79,8 @@ pub async fn serve(server: Arc<Server>, stream: TcpStream, client: Arc<Client>) 
         output: Vec::new(),
         sent: 0,
         run: Run::default(),
+        ahead: Ahead::default(),
+        inline: None,
         aside: None,
         soft_limit_since: None,
         server: Arc::clone(&server),
@@ -153,6 +162,9 @@ impl Connection {
     }
 
     fn process_batch(&mut self, batch: &mut Batch<'_>) -> Step {
+        if self.aside.is_none() && self.ahead.is_empty() {
+            self.aside = self.inline.take();
+        }
         if let Some(aside) = self.aside.take() {
             let args: SmallVec<[&[u8]; 8]> = aside.iter().map(Vec::as_slice).collect();
             let outcome = batch.dispatch(&mut self.session, &mut self.run, &args, &mut self.output);
@@ -180,21 +192,12 @@ impl Connection {
         };
         let mut budget = COMMANDS_PER_TURN_MAX;
         loop {
-            match self.parser.parse(&self.input, &limits) {
-                Ok(Parsed::Request) => {}
-                Ok(Parsed::Incomplete) if self.run.is_empty() => return Step::Drained,
-                Ok(Parsed::Incomplete) => return Step::Submit,
-                Err(_) if !self.run.is_empty() => return Step::Submit,
-                Err(error) => {
-                    let text = format!("ERR Protocol error: {error}");
-                    tracing::debug!(client = %self.session.client.peer, error = %text, "closing the connection");
-                    self.server.shard.stats.errors.count(&text);
-                    Reply::new(&mut self.output, self.session.protocol).error(&text);
-                    return Step::Close;
+            if self.ahead.is_empty() {
+                if let Some(step) = self.look_ahead(batch, &limits) {
+                    return step;
                 }
             }
-            let mut args: SmallVec<[&[u8]; 8]> = SmallVec::new();
-            self.parser.args_into(&self.input, &mut args);
+            let args = self.ahead.take(&self.input);
             let outcome = batch.dispatch(&mut self.session, &mut self.run, &args, &mut self.output);
             self.server.stats.commands.fetch_add(1, Ordering::Relaxed);
             match outcome {
@@ -221,6 +224,49 @@ impl Connection {
                 return if self.run.is_empty() { Step::Yield } else { Step::Submit };
             }
         }
+    }
+
+    /// Parses the next few requests. Answers what to do instead if there is none.
+    fn look_ahead(&mut self, batch: &mut Batch<'_>, limits: &ParseLimits) -> Option<Step> {
+        self.ahead.clear();
+        // Authentication changes what the parser lets through, so until then requests come one by one.
+        let most = if limits.authenticated { LOOK_AHEAD_COMMANDS_MAX } else { 1 };
+        while self.ahead.len() < most {
+            match self.parser.parse(&self.input, limits) {
+                Ok(Parsed::Request) if self.parser.is_inline() => {
+                    // Its words are in the parser: it is put aside, to be dispatched after those before it.
+                    if self.ahead.is_empty() && self.run.is_empty() {
+                        self.aside = Some(self.parser.args(&self.input).map(<[u8]>::to_vec).collect());
+                        return Some(Step::Again);
+                    }
+                    self.inline = Some(self.parser.args(&self.input).map(<[u8]>::to_vec).collect());
+                    break;
+                }
+                Ok(Parsed::Request) => self.ahead.push(|ranges| self.parser.ranges_into(ranges)),
+                Ok(Parsed::Incomplete) | Err(_) if !self.ahead.is_empty() => break,
+                Ok(Parsed::Incomplete) if self.run.is_empty() => return Some(Step::Drained),
+                Ok(Parsed::Incomplete) => return Some(Step::Submit),
+                Err(_) if !self.run.is_empty() => return Some(Step::Submit),
+                Err(error) => {
+                    let text = format!("ERR Protocol error: {error}");
+                    tracing::debug!(client = %self.session.client.peer, error = %text, "closing the connection");
+                    self.server.shard.stats.errors.count(&text);
+                    Reply::new(&mut self.output, self.session.protocol).error(&text);
+                    return Some(Step::Close);
+                }
+            }
+        }
+        if self.ahead.is_empty() {
+            return Some(Step::Submit);
+        }
+        if self.ahead.len() > 1 && self.run.is_empty() {
+            batch.prefetch(
+                self.session.db,
+                self.ahead.column(&self.input, 0).next(),
+                self.ahead.column(&self.input, 1),
+            );
+        }
+        None
     }
 
     /// Whether the client may run commands: it has authenticated, or the password was taken away.
@@ -430,7 +476,7 @@ impl Connection {
 
     /// Gives the input buffer back when nothing is left in it.
     fn release_input(&mut self) {
-        if self.parser.consumed() == self.input.len() {
+        if self.ahead.is_empty() && self.parser.consumed() == self.input.len() {
             self.parser.discard(self.input.len());
             self.input.clear();
             recycle(std::mem::take(&mut self.input));

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use parking_lot::RwLockReadGuard;
+use smallvec::SmallVec;
 
 use super::Server;
 use super::clients::Client;
@@ -19,9 +20,11 @@ use super::commands;
 use super::session::{ReplyMode, Session};
 use crate::command::table::{arity_error, unknown_command, unknown_subcommand};
 use crate::command::{CommandError, CommandSpec, Flags, Handler, ReadContext, Shared, find, find_subcommand};
+use crate::limits::LOOK_AHEAD_COMMANDS_MAX;
 use crate::resp::Reply;
 use crate::shard::stats::Tally;
 use crate::shard::{Run, clock};
+use crate::storage::Address;
 use crate::storage::store::Store;
 use crate::types::rng::Rng;
 use crate::types::{Db, UnixMs};
@@ -61,6 +64,29 @@ impl<'s> Batch<'s> {
     pub fn new(server: &'s Arc<Server>, now: UnixMs) -> Self {
         let rng = Rng::new(server.shard.stats.next_read_seed());
         Self { server, shared: None, store: None, now, rng, tally: Tally::default() }
+    }
+
+    /// If the requests begin with a read, reads the memory of their keys into the caches.
+    pub fn prefetch<'k>(&mut self, db: Db, name: Option<&[u8]>, keys: impl Iterator<Item = &'k [u8]>) {
+        let reads = name.and_then(find).is_some_and(|spec| matches!(spec.handler, Handler::Read(_)));
+        if !reads {
+            return;
+        }
+        self.lock();
+        if let Some(store) = &self.store {
+            let keys: SmallVec<[Address<'_>; LOOK_AHEAD_COMMANDS_MAX]> =
+                keys.map(|key| Address::new(db, key)).collect();
+            store.prefetch(&keys);
+        }
+    }
+
+    /// Takes the store's lock, if this node may serve reads.
+    #[inline]
+    fn lock(&mut self) {
+        if self.store.is_none() {
+            self.store = self.server.shard.read();
+            self.shared = Some(self.server.shard.shared());
+        }
     }
 
     /// Dispatches one request; replies, if there are any yet, go to `out`.
@@ -212,10 +238,7 @@ impl<'s> Batch<'s> {
     #[inline]
     fn read(&mut self, session: &Session, spec: &'static CommandSpec, args: &[&[u8]], out: &mut Vec<u8>) -> Outcome {
         let shard = &self.server.shard;
-        if self.store.is_none() {
-            self.store = shard.read();
-            self.shared = Some(shard.shared());
-        }
+        self.lock();
         let (Some(store), Some(shared)) = (self.store.as_deref(), self.shared.as_deref()) else {
             self.refuse(session, &CommandError::Static("CLUSTERDOWN this node cannot serve the shard now"), out);
             return Outcome::Done;

@@ -6,6 +6,7 @@
 //! protocol, name…), [`dispatch`] decides where a command is executed, and [`commands`] has those
 //! that concern the session or the process.
 
+mod ahead;
 pub mod banner;
 pub mod cli;
 pub mod clients;

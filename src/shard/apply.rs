@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 use bytes::Bytes;
 
 use super::batch::{Header, Record, Records};
+use super::commands::Commands;
 use super::queue::Proposal;
 use super::run::{Op, Submitted};
 use super::stats::Tally;
@@ -57,7 +58,7 @@ impl StateMachine for Machine {
                 shared: &shared,
                 encoding: &mut self.encoding,
                 header,
-                records,
+                commands: Commands::new(records),
                 ordinal: 0,
                 tally: Tally::default(),
             };
@@ -108,7 +109,7 @@ struct Execution<'a, 'p> {
     shared: &'a Shared,
     encoding: &'a mut EncodingSettings,
     header: Header,
-    records: Records<'p>,
+    commands: Commands<'p>,
     /// Counts the commands of the entry: each has its own random numbers, so that skipping one
     /// (whose engine is ahead, when the log is replayed) does not change the others.
     ordinal: u64,
@@ -183,9 +184,10 @@ impl<'p> Execution<'_, 'p> {
     }
 
     /// Executes records up to the next command, whose arguments it leaves in `args`.
+    #[inline]
     fn next_command(&mut self, args: &mut Vec<&'p [u8]>) -> StorageResult<Db> {
         loop {
-            match self.records.next(args)? {
+            match self.commands.next(self.store, args)? {
                 Some(Record::Command { db }) => return Ok(db),
                 Some(other) => self.internal(other)?,
                 None => {
@@ -200,7 +202,7 @@ impl<'p> Execution<'_, 'p> {
     fn replay(&mut self) -> StorageResult<()> {
         let mut args = Vec::new();
         let mut replies = Vec::new();
-        while let Some(record) = self.records.next(&mut args)? {
+        while let Some(record) = self.commands.next(self.store, &mut args)? {
             match record {
                 Record::Command { db } => {
                     let spec = args.first().and_then(|name| table::find(name)).ok_or_else(|| {

@@ -17,6 +17,7 @@ mod across;
 mod apply;
 pub mod batch;
 pub mod clock;
+mod commands;
 pub mod errors;
 pub mod latency;
 mod proposer;
@@ -224,13 +225,20 @@ impl Shard {
 
     /// Removes keys whose time has come, unless a sweep is under way already; returns when they are
     /// gone.
-    pub async fn sweep_due(&self) {
+    pub async fn sweep_due(self: &Arc<Self>) {
         if self.sweeping.swap(true, Ordering::AcqRel) {
             return;
         }
         let until = self.read_time(clock::now());
-        self.submit_and_wait(|encoder| encoder.expire(until, EXPIRE_SWEEP_MAX_KEYS)).await;
-        self.sweeping.store(false, Ordering::Release);
+        let (sender, receiver) = tokio::sync::oneshot::channel();
+        let shard = Arc::clone(self);
+        // Not after the await: the client that waits for the sweep may be gone before it is over.
+        let done = Box::new(move |_applied| {
+            shard.sweeping.store(false, Ordering::Release);
+            let _ = sender.send(());
+        });
+        self.queue.submit_records(|encoder| encoder.expire(until, EXPIRE_SWEEP_MAX_KEYS), done);
+        let _ = receiver.await;
     }
 
     /// A context for a read outside any run.

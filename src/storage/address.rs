@@ -11,11 +11,19 @@ pub struct Address<'a> {
     pub slot: Slot,
     /// The key itself.
     pub key: &'a [u8],
+    /// A look-up leaves a trace for OBJECT IDLETIME.
+    pub touch: bool,
 }
 
 impl<'a> Address<'a> {
+    /// The same address, for a look-up that leaves a trace or does not.
+    #[must_use]
+    pub fn touching(self, touch: bool) -> Self {
+        Self { touch, ..self }
+    }
+
     /// The address of `key` in `db`.
     pub fn new(db: Db, key: &'a [u8]) -> Self {
-        Self { db, slot: slot_of(key), key }
+        Self { db, slot: slot_of(key), key, touch: false }
     }
 }

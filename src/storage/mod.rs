@@ -60,6 +60,10 @@ pub trait Engine: Send + Sync {
     fn idle_seconds(&self, at: Address<'_>, now: UnixMs) -> StorageResult<Option<u64>>;
     /// Records an access of the key for `OBJECT IDLETIME`; may be a no-op. Never changes the digest.
     fn touch(&self, at: Address<'_>, now: UnixMs);
+    /// Brings what look-ups of these keys will read into the processor's caches. Only a hint.
+    fn prefetch(&self, keys: &[Address<'_>]) {
+        let _ = keys;
+    }
     /// Number of keys in the database, expired ones that were not yet swept included.
     fn len(&self, db: Db) -> u64;
     /// Number of keys in the database with an expiry.

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::Address;
 use super::hash::HashEngine;
 use super::null::NullEngine;
 use super::rows::RowEngine;
@@ -96,6 +97,15 @@ impl Store {
             return &mut self.null;
         }
         self.engine_of_kind_mut(kind).expect("rules name only open engines")
+    }
+
+    /// Brings what look-ups of these keys will read into the processor's caches. Only a hint.
+    #[inline]
+    pub fn prefetch(&self, keys: &[Address<'_>]) {
+        // The row engines have caches of their own kind.
+        if self.rules.uses(EngineKind::Hash) {
+            self.hash.prefetch(keys);
+        }
     }
 
     /// An engine, if it is open.

@@ -8,13 +8,14 @@ use kvorum::types::rng::Rng;
 use kvorum::types::{Db, UnixMs};
 
 /// Small, so that random hashes cross the thresholds.
-pub const SETTINGS: EncodingSettings = EncodingSettings { hash_max_listpack_entries: 6, hash_max_listpack_value: 12 };
+pub(crate) const SETTINGS: EncodingSettings =
+    EncodingSettings { hash_max_listpack_entries: 6, hash_max_listpack_value: 12 };
 /// Databases that the operations use.
-pub const DATABASES: u16 = 3;
+pub(crate) const DATABASES: u16 = 3;
 
 /// One change of an engine.
 #[derive(Clone, Debug)]
-pub enum Op {
+pub(crate) enum Op {
     SetString(Db, Vec<u8>, Vec<u8>, Expiry),
     Append(Db, Vec<u8>, Vec<u8>),
     HashSet(Db, Vec<u8>, Vec<(Vec<u8>, Vec<u8>)>),
@@ -29,7 +30,7 @@ pub enum Op {
 
 /// What a change answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Reply {
+pub(crate) enum Reply {
     Done,
     WrongType,
     Bool(bool),
@@ -38,7 +39,7 @@ pub enum Reply {
 }
 
 /// Does the operation to an engine.
-pub fn apply(engine: &mut dyn Engine, op: &Op, now: UnixMs) -> Reply {
+pub(crate) fn apply(engine: &mut dyn Engine, op: &Op, now: UnixMs) -> Reply {
     fn slices(pairs: &[(Vec<u8>, Vec<u8>)]) -> Vec<(&[u8], &[u8])> {
         pairs.iter().map(|(field, value)| (&field[..], &value[..])).collect()
     }
@@ -97,7 +98,7 @@ impl Entry {
 
 /// What the keys should be.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Model {
+pub(crate) struct Model {
     databases: BTreeMap<Db, BTreeMap<Vec<u8>, Entry>>,
 }
 
@@ -115,7 +116,7 @@ impl Model {
         keys.get_mut(key)
     }
 
-    pub fn apply(&mut self, op: &Op, now: UnixMs) -> Reply {
+    pub(crate) fn apply(&mut self, op: &Op, now: UnixMs) -> Reply {
         match op {
             Op::SetString(db, key, value, expiry) => {
                 let kept = self.find(*db, key, now).and_then(|entry| entry.expires_at);
@@ -217,21 +218,21 @@ impl Model {
     }
 
     /// Keys of a database that reads see.
-    pub fn live_keys(&self, db: Db, now: UnixMs) -> BTreeSet<Vec<u8>> {
+    pub(crate) fn live_keys(&self, db: Db, now: UnixMs) -> BTreeSet<Vec<u8>> {
         let keys = self.databases.get(&db).into_iter().flatten();
         keys.filter(|(_, entry)| entry.is_live(now)).map(|(key, _)| key.clone()).collect()
     }
 
-    pub fn len(&self, db: Db) -> u64 {
+    pub(crate) fn len(&self, db: Db) -> u64 {
         self.databases.get(&db).map_or(0, |keys| keys.len() as u64)
     }
 
-    pub fn expires(&self, db: Db) -> u64 {
+    pub(crate) fn expires(&self, db: Db) -> u64 {
         let keys = self.databases.get(&db).into_iter().flatten();
         keys.filter(|(_, entry)| entry.expires_at.is_some()).count() as u64
     }
 
-    pub fn next_expiry(&self) -> Option<UnixMs> {
+    pub(crate) fn next_expiry(&self) -> Option<UnixMs> {
         self.databases.values().flatten().filter_map(|(_, entry)| entry.expires_at).min()
     }
 
@@ -239,7 +240,7 @@ impl Model {
         self.databases.get(&db)?.get(key).filter(|entry| entry.is_live(now))
     }
 
-    pub fn meta(&self, db: Db, key: &[u8], now: UnixMs) -> Option<KeyMeta> {
+    pub(crate) fn meta(&self, db: Db, key: &[u8], now: UnixMs) -> Option<KeyMeta> {
         let entry = self.live(db, key, now)?;
         let kind = match entry.value {
             Value::String { .. } => Kind::String,
@@ -248,7 +249,7 @@ impl Model {
         Some(KeyMeta { kind, expires_at: entry.expires_at })
     }
 
-    pub fn encoding(&self, db: Db, key: &[u8], now: UnixMs) -> Option<&'static str> {
+    pub(crate) fn encoding(&self, db: Db, key: &[u8], now: UnixMs) -> Option<&'static str> {
         Some(match &self.live(db, key, now)?.value {
             Value::String { edited: true, .. } => "raw",
             Value::String { bytes, .. } if is_int(bytes) => "int",
@@ -260,7 +261,7 @@ impl Model {
     }
 
     /// The string at a key, if it is one.
-    pub fn string(&self, db: Db, key: &[u8], now: UnixMs) -> Option<&[u8]> {
+    pub(crate) fn string(&self, db: Db, key: &[u8], now: UnixMs) -> Option<&[u8]> {
         match &self.live(db, key, now)?.value {
             Value::String { bytes, .. } => Some(bytes),
             Value::Hash { .. } => None,
@@ -268,7 +269,7 @@ impl Model {
     }
 
     /// The hash at a key, if it is one.
-    pub fn hash(&self, db: Db, key: &[u8], now: UnixMs) -> Option<&BTreeMap<Vec<u8>, Vec<u8>>> {
+    pub(crate) fn hash(&self, db: Db, key: &[u8], now: UnixMs) -> Option<&BTreeMap<Vec<u8>, Vec<u8>>> {
         match &self.live(db, key, now)?.value {
             Value::String { .. } => None,
             Value::Hash { fields, .. } => Some(fields),
@@ -294,7 +295,7 @@ fn set_fields(fields: &mut BTreeMap<Vec<u8>, Vec<u8>>, big: &mut bool, pairs: &[
 }
 
 /// Makes operations from a seed.
-pub struct Generator {
+pub(crate) struct Generator {
     pub rng: Rng,
     pub now: UnixMs,
     keys: Vec<Vec<u8>>,
@@ -303,7 +304,7 @@ pub struct Generator {
 }
 
 impl Generator {
-    pub fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         let mut keys: Vec<Vec<u8>> = (0..24).map(|n| format!("key:{n}").into_bytes()).collect();
         keys.extend([
             b"".to_vec(),
@@ -323,15 +324,15 @@ impl Generator {
         Self { rng: Rng::new(seed), now: UnixMs(1_000_000), keys, fields, times: HashSet::new() }
     }
 
-    pub fn keys(&self) -> &[Vec<u8>] {
+    pub(crate) fn keys(&self) -> &[Vec<u8>] {
         &self.keys
     }
 
-    pub fn fields(&self) -> &[Vec<u8>] {
+    pub(crate) fn fields(&self) -> &[Vec<u8>] {
         &self.fields
     }
 
-    pub fn below(&mut self, bound: u64) -> u64 {
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
         self.rng.below(bound)
     }
 
@@ -339,11 +340,11 @@ impl Generator {
         self.below(count as u64) as usize
     }
 
-    pub fn db(&mut self) -> Db {
+    pub(crate) fn db(&mut self) -> Db {
         Db(self.below(u64::from(DATABASES)) as u16)
     }
 
-    pub fn key(&mut self) -> Vec<u8> {
+    pub(crate) fn key(&mut self) -> Vec<u8> {
         let n = self.one_of(self.keys.len());
         self.keys[n].clone()
     }
@@ -383,7 +384,7 @@ impl Generator {
         (0..count).map(|_| (self.field(), self.value())).collect()
     }
 
-    pub fn op(&mut self) -> Op {
+    pub(crate) fn op(&mut self) -> Op {
         let (db, key) = (self.db(), self.key());
         match self.below(100) {
             0..20 => {

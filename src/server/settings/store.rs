@@ -164,10 +164,11 @@ impl Settings {
         PathBuf::from(&*self.string(Setting::Dir))
     }
 
-    /// The number of worker threads, with 0 resolved to the number of cores.
+    /// The number of worker threads, with 0 resolved to the number of cores less one.
     pub fn io_threads(&self) -> usize {
         match usize::try_from(self.int(Setting::IoThreads)) {
-            Ok(0) | Err(_) => std::thread::available_parallelism().map_or(1, usize::from),
+            // One core is left to the log, the engines' own threads and the kernel's network.
+            Ok(0) | Err(_) => std::thread::available_parallelism().map_or(1, |cores| usize::from(cores).max(2) - 1),
             Ok(threads) => threads,
         }
     }

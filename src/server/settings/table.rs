@@ -83,7 +83,8 @@ settings! {
         TcpBacklog: "tcp-backlog", SMALL_COUNT, "511", START;
         /// Seconds between probes of idle connections by the operating system; 0 sends none.
         TcpKeepalive: "tcp-keepalive", SMALL_COUNT, "300", RUNTIME;
-        /// Threads that serve connections and run commands; 0 is one for each processor core.
+        /// Threads that serve connections and run commands; 0 is one less than the machine has cores, which leaves
+        /// one to the log, the engines and the kernel.
         IoThreads: "io-threads", Kind::Int { min: 0, max: 128 }, "0", START;
         /// Whether this server is a node of a cluster. Only `no` is accepted in this version.
         ClusterEnabled: "cluster-enabled", Kind::Enum(&["no"]), "no", START;

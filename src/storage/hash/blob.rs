@@ -84,7 +84,14 @@ impl Blob {
         unsafe { self.allocation.add(1) }.cast()
     }
 
+    /// Where it is, as a number: reading this does not read the blob.
+    #[inline]
+    pub(super) fn address(&self) -> usize {
+        self.allocation.as_ptr() as usize
+    }
+
     /// Number of bytes.
+    #[inline]
     pub(super) fn len(&self) -> usize {
         self.header().length as usize
     }

@@ -174,6 +174,13 @@ impl DenseTable {
         self.positions.find(hash, |position| Record::of(&self.entries[position]).key() == key)
     }
 
+    /// A position that a key with this hash may have, found without reading any record.
+    #[inline]
+    pub(super) fn candidate(&self, hash: u64) -> Option<&Blob> {
+        let position = self.positions.find(hash, |_| true)?;
+        self.entries.get(position)
+    }
+
     /// The positions of all records with this hash, in no particular order. There is more than one
     /// only if keys were made to collide.
     pub(super) fn for_each_with_hash(&self, hash: u64, mut visit: impl FnMut(usize, Record<'_>)) {

@@ -6,6 +6,7 @@ use std::ops::Bound;
 use super::database::{Database, NewValue};
 use super::dense::hash_of;
 use super::expiry::DUE_BYTES;
+use super::prefetch;
 use super::record::{Payload, Record};
 use super::slot_table::{Large, SlotTable};
 use super::{HashEngine, HashFields, INLINE_EDITED_MAX_BYTES, INLINE_MAX_BYTES, clock_of, database_mut, hashes};
@@ -101,6 +102,16 @@ impl HashEngine {
         self.found(at).filter(|found| !found.record.is_expired(now))
     }
 
+    /// A key that has not expired, with the trace that the address asks for.
+    #[inline]
+    fn looked_up(&self, at: Address<'_>, now: UnixMs) -> Option<Found<'_>> {
+        let found = self.live(at, now)?;
+        if at.touch {
+            found.table.table.entries()[found.position].set_clock(clock_of(now));
+        }
+        Some(found)
+    }
+
     /// The position of a key that has not expired; one that has is removed.
     pub(super) fn live_position(&mut self, at: Address<'_>, hash: u64, now: UnixMs) -> Option<usize> {
         let database = self.databases.get_mut(usize::from(at.db.0))?.as_mut()?;
@@ -176,6 +187,10 @@ impl Engine for HashEngine {
         if let Some(found) = self.found(at) {
             found.table.table.entries()[found.position].set_clock(clock_of(now));
         }
+    }
+
+    fn prefetch(&self, keys: &[Address<'_>]) {
+        prefetch::keys(self, keys);
     }
 
     fn len(&self, db: Db) -> u64 {
@@ -338,7 +353,7 @@ impl Engine for HashEngine {
 
     #[inline]
     fn string(&self, at: Address<'_>, now: UnixMs) -> StorageResult<Option<StringValue<'_>>> {
-        match self.live(at, now).map(Found::view) {
+        match self.looked_up(at, now).map(Found::view) {
             None => Ok(None),
             Some(View::String(value)) => Ok(Some(value)),
             Some(View::Hash(_)) => Err(StorageError::WrongType),
@@ -400,7 +415,7 @@ impl Engine for HashEngine {
     }
 
     fn hash(&self, at: Address<'_>, now: UnixMs) -> StorageResult<Option<HashRead<'_>>> {
-        match self.live(at, now).map(Found::view) {
+        match self.looked_up(at, now).map(Found::view) {
             None => Ok(None),
             Some(View::Hash(hash)) => Ok(Some(HashRead::Native(hash))),
             Some(View::String(_)) => Err(StorageError::WrongType),

@@ -38,6 +38,7 @@ mod engine;
 mod expiry;
 mod fields;
 mod hashes;
+mod prefetch;
 mod record;
 mod slot_table;
 mod snapshot;

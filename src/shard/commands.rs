@@ -1,0 +1,77 @@
+//! The commands of an entry, decoded a few ahead.
+
+use super::batch::{Record, Records};
+use crate::limits::LOOK_AHEAD_COMMANDS_MAX;
+use crate::storage::store::Store;
+use crate::storage::{Address, StorageResult};
+use crate::types::Db;
+
+/// Decodes records, and has the store read the memory of the next keys ahead.
+pub(super) struct Commands<'p> {
+    records: Records<'p>,
+    /// Arguments of the commands decoded ahead, one after the other.
+    args: Vec<&'p [u8]>,
+    /// Database of each command decoded ahead, and where its arguments end.
+    ahead: [(Db, usize); LOOK_AHEAD_COMMANDS_MAX],
+    decoded: usize,
+    taken: usize,
+    /// A record of another kind that comes after them.
+    other: Option<Record<'p>>,
+    scratch: Vec<&'p [u8]>,
+}
+
+impl<'p> Commands<'p> {
+    pub(super) fn new(records: Records<'p>) -> Self {
+        let ahead = [(Db(0), 0); LOOK_AHEAD_COMMANDS_MAX];
+        Self { records, args: Vec::new(), ahead, decoded: 0, taken: 0, other: None, scratch: Vec::new() }
+    }
+
+    /// The next record; a command's arguments replace the contents of `args`.
+    #[inline]
+    pub(super) fn next(&mut self, store: &Store, args: &mut Vec<&'p [u8]>) -> StorageResult<Option<Record<'p>>> {
+        if self.taken == self.decoded {
+            if self.other.is_some() {
+                return Ok(self.other.take());
+            }
+            self.decode(store)?;
+            if self.decoded == 0 {
+                return Ok(self.other.take());
+            }
+        }
+        let start = if self.taken == 0 { 0 } else { self.ahead[self.taken - 1].1 };
+        let (db, end) = self.ahead[self.taken];
+        self.taken += 1;
+        args.clear();
+        args.extend_from_slice(&self.args[start..end]);
+        Ok(Some(Record::Command { db }))
+    }
+
+    fn decode(&mut self, store: &Store) -> StorageResult<()> {
+        self.args.clear();
+        (self.decoded, self.taken) = (0, 0);
+        let nothing = Address { db: Db(0), slot: crate::types::Slot(0), key: &[], touch: false };
+        let mut keys = [nothing; LOOK_AHEAD_COMMANDS_MAX];
+        let mut key_count = 0;
+        while self.decoded < LOOK_AHEAD_COMMANDS_MAX {
+            match self.records.next(&mut self.scratch)? {
+                Some(Record::Command { db }) => {
+                    if let Some(&key) = self.scratch.get(1) {
+                        keys[key_count] = Address::new(db, key);
+                        key_count += 1;
+                    }
+                    self.args.append(&mut self.scratch);
+                    self.ahead[self.decoded] = (db, self.args.len());
+                    self.decoded += 1;
+                }
+                other => {
+                    self.other = other;
+                    break;
+                }
+            }
+        }
+        if key_count > 1 {
+            store.prefetch(&keys[..key_count]);
+        }
+        Ok(())
+    }
+}
