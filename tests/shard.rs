@@ -270,3 +270,35 @@ async fn garbage_of_row_engines_is_swept_without_writes() {
         node.close().await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn errors_of_reads_and_writes_inside_a_run_are_counted_once() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let node = open(dir.path(), one_engine(EngineKind::Hash)).await;
+    let replies =
+        node.run(0, &[&["SET", "a", "x"], &["HGET", "a", "f"], &["HSET", "a", "f", "v"], &["INCR", "a"]]).await;
+    assert_eq!(replies.matches("-WRONGTYPE").count(), 2, "{replies}");
+    let errors = &node.shard.stats.errors;
+    let by_code: Vec<_> = errors.by_code().into_iter().collect();
+    assert_eq!(by_code, [("ERR".to_owned(), 1), ("WRONGTYPE".to_owned(), 2)]);
+    assert_eq!(errors.total(), 3);
+    node.close().await;
+    // A replay has nobody to answer to.
+    let node = open(dir.path(), one_engine(EngineKind::Hash)).await;
+    assert_eq!(node.shard.stats.errors.total(), 0);
+    node.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn snapshots_are_counted_and_timed() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let node = open(dir.path(), one_engine(EngineKind::Hash)).await;
+    assert_eq!(node.shard.stats.snapshot_took_ms(), None);
+    node.run(0, &[&["SET", "a", "x"]]).await;
+    node.shard.snapshot().await.expect("a snapshot");
+    let stats = &node.shard.stats;
+    assert_eq!(stats.snapshots.load(std::sync::atomic::Ordering::Relaxed), 1);
+    assert!(stats.snapshot_took_ms().is_some());
+    assert_eq!(stats.snapshot_running_ms(clock::now()), None);
+    node.close().await;
+}

@@ -202,7 +202,7 @@ impl<'s> Batch<'s> {
                 let timed = Timed { spec, started, server: self.server, client: &session.client };
                 let shown = secretless.as_deref().unwrap_or(args);
                 match result {
-                    Ok(Some(pending)) => timed.to_the_end(shown, pending),
+                    Ok(Some(pending)) => timed.until_the_end(shown, pending),
                     Ok(None) => {
                         timed.over(shown, false);
                         Outcome::Done
@@ -233,7 +233,7 @@ impl<'s> Batch<'s> {
             }
             reply
         });
-        timed.to_the_end(args, pending)
+        timed.until_the_end(args, pending)
     }
 
     #[inline]
@@ -322,7 +322,7 @@ impl Timed<'_> {
     }
 
     /// The command is over when the future is.
-    fn to_the_end(self, args: &[&[u8]], pending: Pending) -> Outcome {
+    fn until_the_end(self, args: &[&[u8]], pending: Pending) -> Outcome {
         let (spec, started) = (self.spec, self.started);
         let (server, client) = (Arc::clone(self.server), Arc::clone(self.client));
         let args: Vec<Vec<u8>> = args.iter().map(|arg| arg.to_vec()).collect();

@@ -166,6 +166,7 @@ pub(in crate::command) static COMMANDS: &[CommandSpec] = &[
         arity: Arity::exactly(1),
         flags: Flags::ADMIN.or(Flags::NOSCRIPT).or(Flags::LOADING).or(Flags::STALE),
         summary: "Shows every command that the server is sent.",
+        complexity: "O(1)",
         handler: Handler::Server(ServerCommand::Monitor),
         ..CommandSpec::BASE
     },
