@@ -231,10 +231,8 @@ async fn until_asked(server: &Server) -> anyhow::Result<ShutdownMode> {
 
 async fn shut_down(server: &Arc<Server>, metadata: &Metadata, save: bool) {
     tracing::info!("shutting down");
-    if save {
-        if let Err(error) = server.shard.snapshot().await {
-            tracing::warn!(%error, "the snapshot asked for with the shutdown failed; the log has everything");
-        }
+    if save && let Err(error) = server.shard.snapshot().await {
+        tracing::warn!(%error, "the snapshot asked for with the shutdown failed; the log has everything");
     }
     server.shard.shutdown().await;
     metadata.shutdown().await;
