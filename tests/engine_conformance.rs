@@ -3,6 +3,8 @@
 //! Seeds are printed by the assertions and can be replayed. An engine joins by a line in
 //! [`fixtures`].
 
+#![allow(clippy::unwrap_used, reason = "clippy knows that a #[test] is a test, and not its helpers")]
+
 #[path = "engine_conformance/model.rs"]
 mod model;
 

@@ -5,6 +5,6 @@ use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
     // The checksums keep most inputs out, so what lies behind them is also given them directly.
-    let _ = kvorum::raft::log::check_segment(bytes);
-    kvorum::raft::log::check_body(bytes);
+    let _ = kvorum_fuzz::raft::log::check_segment(bytes);
+    kvorum_fuzz::raft::log::check_body(bytes);
 });

@@ -1,6 +1,6 @@
 //! The lowest layers of kvorum, for fuzzing.
 //!
-//! `resp` and `types` import nothing above themselves, so their sources are taken as they are. That
+//! `resp`, `raft` and `types` import nothing above themselves, so their sources are taken as they are. That
 //! way a fuzzing build, which instruments everything, has no storage engine to compile.
 //!
 //! ```text
@@ -9,6 +9,8 @@
 
 #[path = "../../src/limits.rs"]
 pub mod limits;
+#[path = "../../src/raft/mod.rs"]
+pub mod raft;
 #[path = "../../src/resp/mod.rs"]
 pub mod resp;
 #[path = "../../src/types/mod.rs"]

@@ -193,10 +193,10 @@ impl Connection {
         };
         let mut budget = COMMANDS_PER_TURN_MAX;
         loop {
-            if self.ahead.is_empty() {
-                if let Some(step) = self.look_ahead(batch, &limits) {
-                    return step;
-                }
+            if self.ahead.is_empty()
+                && let Some(step) = self.look_ahead(batch, &limits)
+            {
+                return step;
             }
             let args = self.ahead.take(&self.input);
             let outcome = batch.dispatch(&mut self.session, &mut self.run, &args, &mut self.output);

@@ -10,7 +10,7 @@
 
 use std::fs::OpenOptions;
 use std::io::{self, IsTerminal};
-use std::sync::{Mutex, OnceLock};
+use std::sync::{Arc, OnceLock};
 
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
@@ -51,7 +51,7 @@ pub fn start(settings: &Settings) -> Result<(), LoggingError> {
             .create(true)
             .open(&*path)
             .map_err(|source| LoggingError::File { path: path.to_string(), source })?;
-        subscriber.with(layer.with_ansi(false).with_writer(Mutex::new(file))).try_init()
+        subscriber.with(layer.with_ansi(false).with_writer(Arc::new(file))).try_init()
     };
     started.map_err(|_| LoggingError::Twice)?;
     FILTER.set(handle).map_err(|_| LoggingError::Twice)

@@ -257,10 +257,8 @@ async fn close_log(server: &Server) -> anyhow::Result<()> {
 
 async fn shut_down(server: &Arc<Server>, metadata: &Metadata, save: bool) {
     tracing::info!("shutting down");
-    if save {
-        if let Err(error) = server.shard.snapshot().await {
-            tracing::warn!(%error, "the snapshot asked for with the shutdown failed; the log has everything");
-        }
+    if save && let Err(error) = server.shard.snapshot().await {
+        tracing::warn!(%error, "the snapshot asked for with the shutdown failed; the log has everything");
     }
     // On a full disk the groups wait for the log, and could not end before it gives up.
     let closed_early = if server.log.is_stalled().is_some() { Some(close_log(server).await) } else { None };

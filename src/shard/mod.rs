@@ -121,6 +121,8 @@ pub struct Shard {
     stopped: AtomicBool,
     /// The files of a row engine cannot grow: the disk is full. The ticker tries again.
     engine_full: AtomicBool,
+    /// The proposer and the ticker, which keep the shard alive until they end.
+    tasks: parking_lot::Mutex<Vec<tokio::task::JoinHandle<()>>>,
     /// Slow commands.
     pub slowlog: slowlog::SlowLog,
     /// Counters.
@@ -155,6 +157,7 @@ impl Shard {
             active_expire: AtomicBool::new(true),
             stopped: AtomicBool::new(false),
             engine_full: AtomicBool::new(false),
+            tasks: parking_lot::Mutex::default(),
             slowlog: slowlog::SlowLog::default(),
             stats: ShardStats::default(),
         });
@@ -165,9 +168,10 @@ impl Shard {
         group.wait_ready().await.map_err(|error| ShardError::Raft(error.to_string()))?;
         let _ = shard.group.set(group);
         shard.last_snapshot_index.store(shard.status().snapshot_index.unwrap_or(0), Ordering::Relaxed);
-        tokio::spawn(proposer::propose_forever(Arc::clone(&shard)));
+        let proposer = tokio::spawn(proposer::propose_forever(Arc::clone(&shard)));
         shard.pass_engines().await;
-        tokio::spawn(proposer::tick_forever(Arc::clone(&shard)));
+        let ticker = tokio::spawn(proposer::tick_forever(Arc::clone(&shard)));
+        shard.tasks.lock().extend([proposer, ticker]);
         Ok(shard)
     }
 
@@ -404,7 +408,8 @@ impl Shard {
         self.queue.waiting_bytes()
     }
 
-    /// Finishes what is under way, refuses what comes, and stops the group.
+    /// Finishes what is under way, refuses what comes, and stops the group and the shard's own tasks.
+    /// The files of the engines are closed when the last handle to the shard is dropped.
     pub async fn shutdown(&self) {
         let writable = || self.log.is_stalled().is_none() && !self.stopped.load(Ordering::Relaxed);
         while !self.queue.is_empty() && writable() {
@@ -413,7 +418,15 @@ impl Shard {
         let drained = writable() && self.submit_and_wait_bounded().await;
         tracing::debug!(drained, "shard stops");
         self.stopped.store(true, Ordering::Relaxed);
-        self.queue.changed.notify_waiters();
+        let tasks = std::mem::take(&mut *self.tasks.lock());
+        for task in tasks {
+            // They wait between two steps; a proposal that is cut off reports that its outcome is unknown.
+            task.abort();
+            let _ = task.await;
+        }
+        for proposal in self.queue.refuse_waiting() {
+            proposer::refuse(proposal, "ERR the shard has stopped; the command was not executed");
+        }
         self.group().shutdown().await;
     }
 

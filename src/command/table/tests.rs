@@ -145,7 +145,7 @@ fn check_args(name: &str, args: &[Arg], key_specs: usize) -> usize {
 /// One specification may cover several arguments that are keys, as in LCS; each covers one or more.
 fn check_documented(name: &str, args: &[Arg], specs: &[KeySpec]) {
     let keys = check_args(name, args, specs.len());
-    assert!(keys >= specs.len() && (keys > 0) == !specs.is_empty(), "{name} documents {keys} keys");
+    assert!(keys >= specs.len() && (keys > 0) != specs.is_empty(), "{name} documents {keys} keys");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Values as rows over an ordered key-value store: the LSM engine (RocksDB) and the B+ tree engine
 //! (LMDB).
 //!
-//! [`RowEngine`] implements every operation once over [`store::OrderedStore`], which [`lsm`] and [`btree`]
+//! [`RowEngine`] implements every operation once over `store::OrderedStore`, which `lsm` and `btree`
 //! implement. [`format`] draws the rows.
 //!
 //! # Why the rows are what they are
@@ -18,7 +18,7 @@
 //!   it dies with its database.
 //!
 //! # Writing
-//! Rows go to an [`overlay`] first. [`Engine::commit`](crate::storage::Engine::commit) marks the end of a log
+//! Rows go to an `overlay` first. [`Engine::commit`] marks the end of a log
 //! entry; when the overlay has become large it is written together with the counters and the applied index
 //! as one atomic batch. So the files always hold the state as of the end of an entry, and say of which.
 //! An error of the files leaves the overlay as it was, and the next commit tries again.

@@ -50,11 +50,9 @@ fn a_huge_hash_is_deleted_at_once_and_swept_bit_by_bit() {
         sync(&mut engine);
         assert_eq!(rows_tagged(&engine, b'E'), 100_000);
 
-        let begun = Instant::now();
         assert!(engine.remove(at(b"huge"), NOW).unwrap());
+        assert_eq!(rows_tagged(&engine, b'E'), 100_000, "{name}: the fields are not touched, which takes no time");
         engine.commit(2).unwrap();
-        let took = begun.elapsed();
-        assert!(took.as_millis() < 50, "{name}: {took:?}");
         assert_eq!((engine.len(Db(0)), engine.hash(at(b"huge"), NOW).unwrap().is_none()), (0, true));
 
         // The note of what is dead survives a reopening.
