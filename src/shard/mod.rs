@@ -118,6 +118,8 @@ pub struct Shard {
     stopped: AtomicBool,
     /// The files of a row engine cannot grow: the disk is full. The ticker tries again.
     engine_full: AtomicBool,
+    /// The proposer and the ticker. They hold the shard, and with it the engines' files, open.
+    tasks: parking_lot::Mutex<Vec<tokio::task::JoinHandle<()>>>,
     /// Slow commands.
     pub slowlog: slowlog::SlowLog,
     /// Counters.
@@ -152,6 +154,7 @@ impl Shard {
             active_expire: AtomicBool::new(true),
             stopped: AtomicBool::new(false),
             engine_full: AtomicBool::new(false),
+            tasks: Default::default(),
             slowlog: slowlog::SlowLog::default(),
             stats: ShardStats::default(),
         });
@@ -162,9 +165,10 @@ impl Shard {
         group.wait_ready().await.map_err(|error| ShardError::Raft(error.to_string()))?;
         let _ = shard.group.set(group);
         shard.last_snapshot_index.store(shard.status().snapshot_index.unwrap_or(0), Ordering::Relaxed);
-        tokio::spawn(proposer::propose_forever(Arc::clone(&shard)));
+        let proposer = tokio::spawn(proposer::propose_forever(Arc::clone(&shard)));
         shard.pass_engines().await;
-        tokio::spawn(proposer::tick_forever(Arc::clone(&shard)));
+        let ticker = tokio::spawn(proposer::tick_forever(Arc::clone(&shard)));
+        *shard.tasks.lock() = vec![proposer, ticker];
         Ok(shard)
     }
 
@@ -403,6 +407,12 @@ impl Shard {
         tracing::debug!(drained, "shard stops");
         self.stopped.store(true, Ordering::Relaxed);
         self.queue.changed.notify_waiters();
+        let tasks = std::mem::take(&mut *self.tasks.lock());
+        for task in tasks {
+            task.abort();
+            // Once this returns, the task has let go of the shard.
+            let _ = task.await;
+        }
         self.group().shutdown().await;
     }
 
