@@ -56,7 +56,7 @@ pub const LOG_QUEUE_MAX_BYTES: usize = 64 * 1024 * 1024;
 /// Capacity that the log's buffers keep between batches, in bytes.
 pub const LOG_BUFFER_KEEP_BYTES: usize = 4 * 1024 * 1024;
 /// Bytes of recent entries that a group keeps in memory; older ones are read back from segments.
-pub const LOG_CACHE_MAX_BYTES: usize = 16 * 1024 * 1024;
+pub const LOG_CACHE_MAX_BYTES: usize = 4 * 1024 * 1024;
 /// Distance in a segment between two points of a group's index, in bytes.
 pub const LOG_INDEX_STRIDE_BYTES: u64 = 16 * 1024;
 /// Bytes that a look-up in a segment reads at a time.

@@ -21,7 +21,7 @@ mod allocator {
     // SAFETY: the symbol is jemalloc's own, which declares it weak for programs to define as a pointer
     // to a string that ends with a zero byte; a reference to an array is such a pointer.
     #[unsafe(export_name = "_rjem_malloc_conf")]
-    static MALLOC_CONF: &[u8; 61] = b"background_thread:true,dirty_decay_ms:10000,muzzy_decay_ms:0\0";
+    static MALLOC_CONF: &[u8; 60] = b"background_thread:true,dirty_decay_ms:1000,muzzy_decay_ms:0\0";
 }
 
 fn main() -> ExitCode {
