@@ -3,11 +3,14 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use super::Address;
 use super::hash::HashEngine;
 use super::null::NullEngine;
 use super::rows::{RowEngine, RowOptions};
 use super::{EncodingSettings, Engine, EngineKind, KeyspaceRules, StorageError, StorageResult};
+use crate::limits::LOOK_AHEAD_COMMANDS_MAX;
 use crate::types::Db;
 
 /// The engines of one shard and the rules that choose among them.
@@ -181,6 +184,15 @@ impl Store {
         // The row engines have caches of their own kind.
         if self.rules.uses(EngineKind::Hash) {
             self.hash.prefetch(keys);
+        }
+    }
+
+    /// The same for the first [`LOOK_AHEAD_COMMANDS_MAX`] keys of one command.
+    pub fn prefetch_all<'k>(&self, db: Db, keys: impl Iterator<Item = &'k [u8]>) {
+        let keys: SmallVec<[Address<'_>; LOOK_AHEAD_COMMANDS_MAX]> =
+            keys.take(LOOK_AHEAD_COMMANDS_MAX).map(|key| Address::new(db, key)).collect();
+        if keys.len() > 1 {
+            self.prefetch(&keys);
         }
     }
 

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use crate::command::context::ReadContext;
 use crate::command::error::{CommandError, CommandResult, NOT_INTEGER};
 use crate::command::text::{reply_len, reply_string, string_len};
+use crate::limits::LOOK_AHEAD_COMMANDS_MAX;
 use crate::resp::Reply;
 use crate::storage::StorageError;
 use crate::types::number::parse_i64;
@@ -21,11 +22,14 @@ pub(super) fn get(ctx: &ReadContext<'_>, args: &[&[u8]], reply: &mut Reply<'_>) 
 /// `MGET key [key ...]`; a key that holds no string is as good as absent.
 pub(super) fn mget(ctx: &ReadContext<'_>, args: &[&[u8]], reply: &mut Reply<'_>) -> CommandResult {
     reply.array(args.len() - 1);
-    for key in &args[1..] {
-        match ctx.string(key) {
-            Ok(Some(value)) => reply_string(&value, reply),
-            Ok(None) | Err(StorageError::WrongType) => reply.null(),
-            Err(error) => return Err(error.into()),
+    for keys in args[1..].chunks(LOOK_AHEAD_COMMANDS_MAX) {
+        ctx.store.prefetch_all(ctx.db, keys.iter().copied());
+        for key in keys {
+            match ctx.string(key) {
+                Ok(Some(value)) => reply_string(&value, reply),
+                Ok(None) | Err(StorageError::WrongType) => reply.null(),
+                Err(error) => return Err(error.into()),
+            }
         }
     }
     Ok(())

@@ -5,6 +5,7 @@ use crate::command::cursor::Cursor;
 use crate::command::error::{CommandError, CommandResult, NOT_INTEGER, SYNTAX};
 use crate::command::table::arity_error;
 use crate::command::text::reply_string;
+use crate::limits::LOOK_AHEAD_COMMANDS_MAX;
 use crate::resp::Reply;
 use crate::storage::Expiry;
 use crate::types::UnixMs;
@@ -267,8 +268,11 @@ pub(super) fn msetnx(ctx: &mut WriteContext<'_>, args: &[&[u8]], reply: &mut Rep
 }
 
 fn set_all(ctx: &mut WriteContext<'_>, args: &[&[u8]]) -> CommandResult {
-    for pair in args[1..].chunks_exact(2) {
-        ctx.set_string(pair[0], pair[1], Expiry::Clear)?;
+    for pairs in args[1..].chunks(2 * LOOK_AHEAD_COMMANDS_MAX) {
+        ctx.store.prefetch_all(ctx.db, pairs.iter().step_by(2).copied());
+        for pair in pairs.chunks_exact(2) {
+            ctx.set_string(pair[0], pair[1], Expiry::Clear)?;
+        }
     }
     Ok(())
 }
