@@ -42,8 +42,6 @@ pub const POOLED_BUFFER_MAX_BYTES: usize = 64 * 1024;
 pub const POOLED_BUFFERS_MAX: usize = 64;
 /// Commands of one connection that are executed before other tasks of the worker get a turn.
 pub const COMMANDS_PER_TURN_MAX: usize = 4096;
-/// Keys of a slot table that a snapshot serialises under one hold of the store's lock, unless a single value has more.
-pub const SNAPSHOT_BUFFER_BYTES: usize = 256 * 1024;
 
 /// Smallest size of a log segment that may be configured, in bytes.
 pub const LOG_SEGMENT_MIN_BYTES: u64 = 4 * 1024;

@@ -13,7 +13,7 @@ use super::memory;
 use super::monitor::Monitors;
 use super::settings::Settings;
 use super::stats::Stats;
-use crate::command::{CommandError, CommandSpec, Flags, Handler, ServerCommand, table};
+use crate::command::{CommandError, CommandSpec, Flags, Handler, ServerCommand};
 use crate::raft::SharedLog;
 use crate::shard::{Shard, clock};
 use crate::types::Db;
@@ -264,10 +264,5 @@ impl Server {
     pub fn key_count(&self) -> u64 {
         let Some(store) = self.shard.read() else { return 0 };
         (0..self.shard.shared().databases).map(|db| store.len(Db(db))).sum()
-    }
-
-    /// Number of commands in the table.
-    pub fn command_count() -> usize {
-        table::all().count()
     }
 }
