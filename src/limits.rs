@@ -69,10 +69,40 @@ pub const LOG_TAIL_KEPT_ENTRIES: u64 = 256;
 /// Proposals that wait for one group's raft core; more make their callers wait.
 pub const PROPOSAL_QUEUE_MAX: u64 = 16 * 1024;
 
+/// Longest payload of a frame between nodes: a log entry with what the request says about it.
+pub const BUS_FRAME_MAX_BYTES: usize = LOG_PAYLOAD_MAX_BYTES + 1024 * 1024;
+/// Bytes of frames that wait for one connection's writer; who wants to send more waits.
+pub const BUS_QUEUE_MAX_BYTES: usize = 64 * 1024 * 1024;
+/// Bytes a bus connection reads from its socket at a time.
+pub const BUS_READ_CHUNK_BYTES: usize = 64 * 1024;
+/// Longest time that a heartbeat or its answer waits for others to travel with, in microseconds.
+pub const BUS_GATHER_US: u64 = 2000;
+/// Connections that other nodes may have open to this one.
+pub const BUS_CONNECTIONS_MAX: usize = 1024;
+/// Requests of one connection that may be handled at a time; the connection is not read above it.
+pub const BUS_REQUESTS_IN_FLIGHT_MAX: usize = 4096;
+/// Different strangers that are named in the log, each once.
+pub const BUS_STRANGERS_LOGGED_MAX: usize = 256;
+/// Append requests of one group to one follower that may be unanswered at a time.
+pub const APPENDS_IN_FLIGHT_MAX: usize = 64;
+/// Bytes of append requests of one group to one follower that may be unanswered before the next is sent.
+pub const APPENDS_IN_FLIGHT_MAX_BYTES: usize = 16 * 1024 * 1024;
+/// Bytes of entries in one append request, unless a single entry is longer.
+pub const APPEND_TARGET_BYTES: usize = 4 * 1024 * 1024;
+/// Bytes of a snapshot in one request.
+pub const SNAPSHOT_CHUNK_BYTES: usize = 256 * 1024;
+/// Chunks of one snapshot that may be unanswered at a time.
+pub const SNAPSHOT_CHUNKS_IN_FLIGHT_MAX: usize = 4;
+/// Default of the rate at which a node sends snapshots, all together, in bytes per second.
+pub const SNAPSHOT_DEFAULT_BYTES_PER_SECOND: u64 = 128 * 1024 * 1024;
+
 const _: () = {
     assert!(ENTRY_TARGET_BYTES <= PROPOSAL_QUEUE_MAX_BYTES);
     assert!(READ_CHUNK_BYTES <= POOLED_BUFFER_MAX_BYTES);
     assert!(LOG_SEGMENT_MIN_BYTES < LOG_SEGMENT_DEFAULT_BYTES && LOG_SEGMENT_DEFAULT_BYTES <= LOG_SEGMENT_MAX_BYTES);
     assert!(LOG_PAYLOAD_MAX_BYTES < u32::MAX as usize - 1024, "a record's length is a u32");
+    assert!(BUS_FRAME_MAX_BYTES < u32::MAX as usize - 1024, "a frame's length is a u32");
+    assert!(APPEND_TARGET_BYTES <= APPENDS_IN_FLIGHT_MAX_BYTES && APPENDS_IN_FLIGHT_MAX_BYTES <= BUS_QUEUE_MAX_BYTES);
+    assert!(SNAPSHOT_CHUNK_BYTES <= BUS_FRAME_MAX_BYTES);
     assert!(LOG_INDEX_STRIDE_BYTES as usize <= LOG_READ_CHUNK_BYTES);
 };

@@ -24,10 +24,12 @@
 //!   a snapshot that cannot be written is reported to who asked for it.
 //! - The log is purged only up to a snapshot that is on disk.
 
+pub mod bus;
 pub mod codec;
 pub mod group;
 pub mod log;
 pub mod network;
+mod peers;
 pub mod snapshot;
 pub mod state_machine;
 pub mod types;
