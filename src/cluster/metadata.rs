@@ -63,7 +63,7 @@ impl Metadata {
         let map = Arc::new(RwLock::new(Map::new()));
         let machine = Machine { map: Arc::clone(&map) };
         let raft_error = |error: &dyn std::fmt::Display| MetadataError::Raft(error.to_string());
-        let options = GroupOptions { id: METADATA_GROUP, node, dir, log };
+        let options = GroupOptions { id: METADATA_GROUP, node, dir, log, cluster: None };
         let group = Group::open(options, machine).await.map_err(|error| raft_error(&error))?;
         group.wait_ready().await.map_err(|error| raft_error(&error))?;
         Ok(Self { map, group })

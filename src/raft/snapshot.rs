@@ -18,11 +18,12 @@
 
 use std::fs::{self, File};
 use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::SnapshotJob;
-use super::codec::{self, Reader};
+use super::codec::{self, DecodeError, Reader};
 use super::types::SnapshotMeta;
 
 const MAGIC: &[u8; 8] = b"kvorumSS";
@@ -223,13 +224,45 @@ fn describe(file: &mut impl Read) -> Result<Described, String> {
     if crc32fast::hash(&header) != check {
         return Err("the header's checksum does not match".to_owned());
     }
-    let mut reader = Reader(&header);
-    let decoded = reader.optional_log_id().and_then(|last_log_id| {
-        let last_membership = codec::stored_membership(&mut reader)?;
-        Ok(SnapshotMeta { last_log_id, last_membership })
-    });
-    let meta = decoded.map_err(|error| format!("the header is damaged: {error}"))?;
+    let meta = read_header(&header).map_err(|error| format!("the header is damaged: {error}"))?;
     Ok(Described { meta, body_offset: PREAMBLE_BYTES as u64 + u64::from(length) })
+}
+
+/// Reads a header, which says what the snapshot contains.
+pub(super) fn read_header(header: &[u8]) -> Result<SnapshotMeta, DecodeError> {
+    let mut reader = Reader(header);
+    let last_log_id = reader.optional_log_id()?;
+    let last_membership = codec::stored_membership(&mut reader)?;
+    Ok(SnapshotMeta { last_log_id, last_membership })
+}
+
+/// What is said of a snapshot before it is sent.
+pub(super) struct Announced {
+    pub(super) length: u64,
+    /// The check in the footer: two snapshots that agree in it, in length and index are taken for the same.
+    pub(super) check: u32,
+    pub(super) header: Vec<u8>,
+}
+
+/// Reads what announces a snapshot. Blocking.
+pub(super) fn announce(file: &File) -> io::Result<Announced> {
+    let length = file.metadata()?.len();
+    let mut preamble = [0; PREAMBLE_BYTES];
+    file.read_exact_at(&mut preamble, 0)?;
+    let header_length = u32::from_le_bytes([preamble[12], preamble[13], preamble[14], preamble[15]]);
+    if header_length > HEADER_MAX_BYTES {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "the header's length is damaged"));
+    }
+    let mut header = vec![0; header_length as usize];
+    file.read_exact_at(&mut header, PREAMBLE_BYTES as u64)?;
+    let mut check = [0; 4];
+    file.read_exact_at(&mut check, length.saturating_sub(4))?;
+    Ok(Announced { length, check: u32::from_le_bytes(check), header })
+}
+
+/// The name of a snapshot that is arriving. Opening the group deletes what is left of one.
+pub(super) fn incoming_path(dir: &Path, index: u64) -> PathBuf {
+    dir.join(format!("{PREFIX}{index:020}.incoming.tmp"))
 }
 
 /// Reads a whole snapshot and compares its checksum. Blocking.

@@ -162,8 +162,13 @@ impl Shard {
             stats: ShardStats::default(),
         });
         let machine = apply::Machine::new(Arc::clone(&shard), options.encoding);
-        let group_options =
-            GroupOptions { id: options.id, node: options.node, dir: options.dir.clone(), log: options.log };
+        let group_options = GroupOptions {
+            id: options.id,
+            node: options.node,
+            dir: options.dir.clone(),
+            log: options.log,
+            cluster: None,
+        };
         let group = Group::open(group_options, machine).await.map_err(|error| ShardError::Raft(error.to_string()))?;
         group.wait_ready().await.map_err(|error| ShardError::Raft(error.to_string()))?;
         let _ = shard.group.set(group);

@@ -148,6 +148,11 @@ impl Body {
         }
     }
 
+    /// The pieces, in order.
+    pub fn pieces(&self) -> impl Iterator<Item = &Bytes> {
+        self.0.iter()
+    }
+
     /// Bytes of all pieces.
     pub fn len(&self) -> usize {
         self.0.iter().map(Bytes::len).sum()

@@ -44,6 +44,7 @@ use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 pub use frame::Body;
 pub use link::PendingCall;
@@ -315,6 +316,8 @@ pub struct Bus {
     local_address: SocketAddr,
     /// Bytes per second that snapshots may take.
     snapshot_rate: AtomicU64,
+    /// When the next bytes of a snapshot may be sent.
+    snapshot_free_at: Mutex<Instant>,
     /// Raft's part, made by the first group.
     pub(super) raft: OnceLock<Arc<super::peers::Registry>>,
 }
@@ -337,7 +340,8 @@ impl Bus {
         });
         tokio::spawn(inbound::accept(Arc::clone(&shared), listener));
         let snapshot_rate = AtomicU64::new(SNAPSHOT_DEFAULT_BYTES_PER_SECOND);
-        Ok(Arc::new(Self { shared, local_address, snapshot_rate, raft: OnceLock::new() }))
+        let snapshot_free_at = Mutex::new(Instant::now());
+        Ok(Arc::new(Self { shared, local_address, snapshot_rate, snapshot_free_at, raft: OnceLock::new() }))
     }
 
     /// Where it listens.
@@ -367,6 +371,14 @@ impl Bus {
         let before = self.shared.addresses.write().insert(node, address.to_owned());
         if before.is_some_and(|before| before != address) && !self.shared.overrides.read().contains_key(&node) {
             self.reset(node);
+        }
+    }
+
+    /// The same, but only of a node that nobody has placed yet: a group's membership may be older than what the
+    /// cluster knows.
+    pub(super) fn suggest_address(&self, node: NodeId, address: &str) {
+        if !address.is_empty() {
+            self.shared.addresses.write().entry(node).or_insert_with(|| address.to_owned());
         }
     }
 
@@ -521,6 +533,18 @@ impl Bus {
     /// Changes the rate at which this node sends snapshots, in bytes per second.
     pub fn set_snapshot_rate(&self, bytes_per_second: u64) {
         self.snapshot_rate.store(bytes_per_second.max(1), Relaxed);
+    }
+
+    /// Waits until as many bytes of a snapshot may be sent.
+    pub(super) async fn take_snapshot_turn(&self, bytes: u64) {
+        let duration = Duration::from_nanos(bytes.saturating_mul(1_000_000_000) / self.snapshot_rate());
+        let turn = {
+            let mut free_at = self.snapshot_free_at.lock();
+            let turn = (*free_at).max(Instant::now());
+            *free_at = turn + duration;
+            turn
+        };
+        tokio::time::sleep_until(turn).await;
     }
 
     /// Closes all connections, and the listener. Calls fail from now on.
