@@ -282,10 +282,12 @@ impl Group {
         let may_elect = votes.as_ref().is_none_or(|votes| votes.refusal().is_none());
         let config = config(id, timing, cluster.as_ref(), may_elect).validate();
         let config = Arc::new(config.map_err(|error| stopped(id, &error))?);
+        let reads = ReadIndex::default();
         let raft = match &cluster {
             None => Raft::new(node.0, config, NoPeers, log.clone(), adapter).await,
             Some(cluster) => {
-                let peers = BusPeers { bus: Arc::clone(&cluster.bus), group: id };
+                let urgent = Arc::clone(&reads.urgent);
+                let peers = BusPeers { bus: Arc::clone(&cluster.bus), group: id, urgent };
                 Raft::new(node.0, config, peers, log.clone(), adapter).await
             }
         };
@@ -300,8 +302,9 @@ impl Group {
                 dir: dir.clone(),
                 bus: cluster.bus,
                 raft: raft.clone(),
+                gate: Arc::clone(&gate),
                 votes,
-                reads: ReadIndex::default(),
+                reads,
                 receiver: Arc::default(),
             })
         });
@@ -433,7 +436,7 @@ impl Group {
 
     /// The index of the last applied entry.
     pub fn applied(&self) -> Option<LogIndex> {
-        self.gate.applied_next.load(Acquire).checked_sub(1).map(LogIndex)
+        self.gate.last_applied()
     }
 
     /// Waits until this node leads and has applied everything that was committed before.

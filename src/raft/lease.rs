@@ -131,6 +131,11 @@ impl Gate {
         now_ns() < end && self.given_up_term.load(SeqCst) != term && self.leader_term.load(Acquire) == term
     }
 
+    /// The last applied entry.
+    pub(super) fn last_applied(&self) -> Option<LogIndex> {
+        self.applied_next.load(Acquire).checked_sub(1).map(LogIndex)
+    }
+
     /// Leadership is about to be offered to another node: no read of this term trusts the lease any more.
     pub(super) fn give_up(&self, term: u64) {
         self.given_up_term.store(term, SeqCst);

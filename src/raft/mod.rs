@@ -48,6 +48,8 @@ mod wire;
 
 #[cfg(test)]
 mod conformance;
+#[cfg(test)]
+mod tests;
 
 use std::io;
 use std::path::Path;

@@ -12,6 +12,8 @@ use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -113,13 +115,16 @@ fn rpc_error(error: &BusError) -> RpcError {
 pub(super) struct BusPeers {
     pub(super) bus: Arc<Bus>,
     pub(super) group: ShardId,
+    /// Not zero while somebody waits for the answers to heartbeats.
+    pub(super) urgent: Arc<AtomicUsize>,
 }
 
 impl BusPeers {
     fn client(&self, target: u64, node: &PeerNode, heartbeats: bool) -> Peer {
         let target = NodeId(target);
         self.bus.suggest_address(target, &node.bus_address);
-        Peer { bus: Arc::clone(&self.bus), group: self.group.0, target: Target::Node(target), heartbeats }
+        let (bus, urgent) = (Arc::clone(&self.bus), Arc::clone(&self.urgent));
+        Peer { bus, group: self.group.0, target: Target::Node(target), heartbeats, urgent }
     }
 }
 
@@ -140,8 +145,9 @@ pub(super) struct Peer {
     bus: Arc<Bus>,
     group: u32,
     target: Target,
-    /// What it is asked can wait for others.
+    /// What it is asked can wait for others, unless it is urgent.
     heartbeats: bool,
+    urgent: Arc<AtomicUsize>,
 }
 
 impl Peer {
@@ -151,10 +157,9 @@ impl Peer {
     }
 
     fn start_append(&self, request: &wire::Append) -> Result<(usize, PendingCall), BusError> {
-        let (service, urgency) = match self.heartbeats {
-            true => (services::HEARTBEAT, Urgency::Gather),
-            false => (services::APPEND, Urgency::Now),
-        };
+        let can_wait = self.heartbeats && self.urgent.load(Relaxed) == 0;
+        let (service, urgency) =
+            if can_wait { (services::HEARTBEAT, Urgency::Gather) } else { (services::APPEND, Urgency::Now) };
         let body = wire::append(request);
         let bytes = body.len();
         let call = self.bus.start_call(&self.target, Class::Raft, service, self.group, body, urgency)?;

@@ -10,6 +10,7 @@ use openraft::Raft;
 use parking_lot::RwLock;
 
 use super::bus::{Answer, Bus, Handler, Incoming, services};
+use super::lease::Gate;
 use super::reads::ReadIndex;
 use super::receive::Receiver;
 use super::state_machine::Adapter;
@@ -25,6 +26,7 @@ pub(crate) struct Member {
     pub(super) dir: PathBuf,
     pub(super) bus: Arc<Bus>,
     pub(super) raft: Raft<TypeConfig, Adapter>,
+    pub(super) gate: Arc<Gate>,
     pub(super) votes: Votes,
     pub(super) reads: ReadIndex,
     pub(super) receiver: Arc<tokio::sync::Mutex<Receiver>>,
@@ -97,7 +99,7 @@ impl Member {
     }
 
     async fn read_index(self: Arc<Self>, _incoming: Incoming) -> Answer {
-        let index = self.reads.of_leader(&self).await.map_err(text)?;
+        let index = self.leader_read_index().await.map_err(text)?;
         Ok(wire::read_index(index.0).into())
     }
 }

@@ -1,11 +1,14 @@
 //! Reads that do not rest on the lease: an index that has to be applied first.
 //!
 //! A leader asks a quorum whether it still leads and answers its commit index: who has applied that sees
-//! everything that was acknowledged before the question. A follower asks the leader for that index. Either way
-//! one round serves everybody who asked before it began, and only one is under way at a time.
+//! everything that was acknowledged before the question. A follower asks the leader, which answers at once while
+//! its lease lasts, with what it has applied. Either way one round serves everybody who asked before it began,
+//! and only one is under way at a time. The heartbeats of such a round are not held back for others.
 
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::time::Duration;
 
 use openraft::async_runtime::watch::WatchReceiver;
@@ -95,6 +98,8 @@ impl Rounds {
 pub(super) struct ReadIndex {
     own: Rounds,
     remote: Rounds,
+    /// Questions to the quorum that are under way: the network sends heartbeats at once.
+    pub(super) urgent: Arc<AtomicUsize>,
 }
 
 impl ReadIndex {
@@ -109,7 +114,10 @@ impl ReadIndex {
 }
 
 async fn ask_quorum(member: Arc<Member>) -> Outcome {
-    match member.raft.get_read_linearizer(ReadPolicy::ReadIndex).await {
+    member.reads.urgent.fetch_add(1, Relaxed);
+    let confirmed = member.raft.get_read_linearizer(ReadPolicy::ReadIndex).await;
+    member.reads.urgent.fetch_sub(1, Relaxed);
+    match confirmed {
         Ok(linearizer) => Ok(LogIndex(linearizer.read_log_id().index())),
         Err(RaftError::APIError(LinearizableReadError::ForwardToLeader(forward))) => {
             Err(ReadError::NotLeader { leader: forward.leader_id.map(NodeId) })
@@ -123,7 +131,7 @@ async fn ask_leader(member: Arc<Member>) -> Outcome {
     let leader = member.raft.server_metrics().borrow_watched().current_leader.map(NodeId);
     let Some(leader) = leader else { return Err(ReadError::NotLeader { leader: None }) };
     if leader == member.node {
-        return member.reads.of_leader(&member).await;
+        return member.leader_read_index().await;
     }
     let target = Target::Node(leader);
     let payload = bytes::Bytes::new();
@@ -131,6 +139,17 @@ async fn ask_leader(member: Arc<Member>) -> Outcome {
     let answer = asked.await.map_err(ReadError::Leader)?;
     let index = wire::read_read_index(&answer);
     index.map(LogIndex).map_err(|error| ReadError::Leader(BusError::Refused(error.to_string())))
+}
+
+impl Member {
+    /// The lease tells, or a quorum.
+    pub(super) async fn leader_read_index(self: &Arc<Self>) -> Outcome {
+        if self.gate.is_open() {
+            // Everything that was acknowledged was applied first.
+            return Ok(self.gate.last_applied().unwrap_or_default());
+        }
+        self.reads.of_leader(self).await
+    }
 }
 
 impl Group {
@@ -155,6 +174,7 @@ impl Group {
     /// See [`ReadError`]; among others when no leader is known.
     pub async fn follower_read_index(&self) -> Result<LogIndex, ReadError> {
         let index = match self.member() {
+            Some(_) if self.gate().stopped.load(SeqCst) => return Err(ReadError::Stopped),
             Some(member) => member.reads.of_any(member).await?,
             None => self.read_index().await?,
         };

@@ -378,24 +378,24 @@ mod tests {
             AppendAnswer::PartialSuccess(Some(log_id(8))),
         ];
         for answer in answers {
-            let bytes = append_answer(&answer).into();
+            let bytes = Bytes::from(append_answer(&answer));
             assert_eq!(read_append_answer(&bytes), Ok(answer));
             every_cut_is_an_error(&bytes, |bytes| read_append_answer(bytes));
         }
         let mut call = VoteCall::new(a_vote(), Some(log_id(8)));
         call.leadership_transfer = true;
-        let bytes = vote(&call).into();
+        let bytes = Bytes::from(vote(&call));
         assert_eq!(read_vote(&bytes), Ok(call));
         every_cut_is_an_error(&bytes, |bytes| read_vote(bytes));
         let answer = VoteAnswer::new(a_vote(), None, true);
-        let bytes = vote_answer(&answer).into();
+        let bytes = Bytes::from(vote_answer(&answer));
         assert_eq!(read_vote_answer(&bytes), Ok(answer));
         every_cut_is_an_error(&bytes, |bytes| read_vote_answer(bytes));
         let handing_over = Transfer::new(a_vote(), 5, Some(log_id(1)));
-        let bytes = transfer(&handing_over).into();
+        let bytes = Bytes::from(transfer(&handing_over));
         assert_eq!(read_transfer(&bytes), Ok(handing_over));
         every_cut_is_an_error(&bytes, |bytes| read_transfer(bytes));
-        let bytes = read_index(77).into();
+        let bytes = Bytes::from(read_index(77));
         assert_eq!(read_read_index(&bytes), Ok(77));
         every_cut_is_an_error(&bytes, |bytes| read_read_index(bytes));
     }
@@ -416,7 +416,7 @@ mod tests {
             assert!(read_snapshot(&bytes.slice(..cut)).is_err(), "cut at {cut}");
         }
         for answer in [SnapshotAnswer::GoOn { transfer: 4, offset: 12 }, SnapshotAnswer::Vote(a_vote())] {
-            let bytes = snapshot_answer(&answer).into();
+            let bytes = Bytes::from(snapshot_answer(&answer));
             assert_eq!(read_snapshot_answer(&bytes), Ok(answer));
             every_cut_is_an_error(&bytes, |bytes| read_snapshot_answer(bytes));
         }

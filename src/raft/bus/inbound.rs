@@ -91,6 +91,7 @@ async fn serve(shared: Arc<Shared>, stream: TcpStream, address: SocketAddr) {
         Err(_) => return shared.log_stranger(&address.ip().to_string(), "it does not greet"),
     };
     shared.add_inbound(&inbound);
+    shared.is_back(inbound.node);
     let reading = tokio::spawn(read(Arc::clone(&shared), Arc::clone(&inbound), reader));
     let abort = reading.abort_handle();
     let writing = async {

@@ -167,6 +167,13 @@ impl Link {
         }
     }
 
+    /// The peer shows signs of life: the next call dials at once.
+    pub(super) fn retry_now(&self) {
+        let mut state = self.state.lock();
+        state.retry_at = None;
+        state.failures = 0;
+    }
+
     pub(super) fn connected(&self) -> Option<(Duration, NodeId)> {
         self.state.lock().connected.map(|(since, node)| (since.elapsed(), node))
     }

@@ -305,6 +305,13 @@ impl Shared {
         self.inbound.lock().push(Arc::clone(inbound));
     }
 
+    /// A node has connected to this one: it need not be waited for any longer.
+    fn is_back(&self, node: NodeId) {
+        for (_, link) in self.links.read().iter().filter(|((target, _), _)| *target == Target::Node(node)) {
+            link.retry_now();
+        }
+    }
+
     fn remove_inbound(&self, inbound: &Arc<Inbound>) {
         self.inbound.lock().retain(|other| !Arc::ptr_eq(other, inbound));
     }

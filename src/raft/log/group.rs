@@ -283,7 +283,7 @@ impl GroupInner {
         behind.checked_sub(1).map_or(self.purged_bytes, |at| self.points[at].bytes_before.max(self.purged_bytes))
     }
 
-    /// Where a range of indexes has to end for its entries to have no more than about `bytes_max`
+    /// Where a range of indexes, which is not empty, has to end for its entries to have no more than about `bytes_max`
     /// bytes; behind its first entry at least.
     pub(super) fn limit(&self, range: Range<u64>, bytes_max: u64) -> u64 {
         let end = range.end.min(self.next);

@@ -236,6 +236,9 @@ impl RaftLogReader<TypeConfig> for GroupLog {
 
     /// What replication sends in one request.
     async fn limited_get_log_entries(&mut self, start: u64, end: u64) -> Result<Vec<Entry>, io::Error> {
+        if start >= end {
+            return Ok(Vec::new());
+        }
         let end = self.group.inner.lock().limit(start..end, APPEND_TARGET_BYTES as u64);
         self.try_get_log_entries(start..end).await
     }
