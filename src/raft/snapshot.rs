@@ -22,8 +22,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::SnapshotJob;
-use super::codec::{self, Reader};
+use super::codec;
 use super::types::SnapshotMeta;
+use crate::codec::Reader;
 
 const MAGIC: &[u8; 8] = b"kvorumSS";
 const VERSION: u32 = 1;
@@ -209,7 +210,7 @@ fn describe(file: &mut impl Read) -> Result<Described, String> {
     if &preamble[..8] != MAGIC {
         return Err("this is not a snapshot".to_owned());
     }
-    let mut reader = Reader(&preamble[8..]);
+    let mut reader = Reader::new(&preamble[8..], "snapshot preamble");
     let mut word = || reader.u32().expect("the preamble holds three words");
     let (version, length, check) = (word(), word(), word());
     if version != VERSION {
@@ -223,8 +224,8 @@ fn describe(file: &mut impl Read) -> Result<Described, String> {
     if crc32fast::hash(&header) != check {
         return Err("the header's checksum does not match".to_owned());
     }
-    let mut reader = Reader(&header);
-    let decoded = reader.optional_log_id().and_then(|last_log_id| {
+    let mut reader = Reader::new(&header, "snapshot header");
+    let decoded = codec::optional_log_id(&mut reader).and_then(|last_log_id| {
         let last_membership = codec::stored_membership(&mut reader)?;
         Ok(SnapshotMeta { last_log_id, last_membership })
     });
@@ -258,7 +259,7 @@ fn check_body(file: &mut SnapshotFile, body_offset: u64) -> Result<(), String> {
     let mut footer = [0; FOOTER_BYTES as usize];
     reader.read_exact(&mut footer).map_err(text)?;
     check.update(&footer[..8]);
-    let mut fields = Reader(&footer);
+    let mut fields = Reader::new(&footer, "snapshot footer");
     let stored_length = fields.u64().map_err(|error| error.to_string())?;
     let stored_check = fields.u32().map_err(|error| error.to_string())?;
     if stored_length != length {

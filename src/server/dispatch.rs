@@ -59,6 +59,13 @@ pub struct Batch<'s> {
     tally: Tally,
 }
 
+/// Whether a request that is no command is a line of HTTP. A web page can make a browser send such lines to a port of
+/// its machine, with commands in the body; as in Redis, the connection ends before they are read.
+#[cold]
+fn is_http(name: &[u8]) -> bool {
+    name.eq_ignore_ascii_case(b"post") || name.eq_ignore_ascii_case(b"host:")
+}
+
 impl<'s> Batch<'s> {
     /// Starts a batch.
     pub fn new(server: &'s Arc<Server>, now: UnixMs) -> Self {
@@ -95,6 +102,12 @@ impl<'s> Batch<'s> {
         let outcome = match self.checked(session, args) {
             Ok(spec) => self.route(session, run, spec, args, out),
             Err(_) if !run.is_empty() => return Outcome::AfterRun,
+            Err(_) if is_http(args[0]) => {
+                let client = &session.client;
+                tracing::warn!(address = %client.peer, "closing a connection that speaks HTTP: somebody may be using a browser to reach this server");
+                session.closing = true;
+                Outcome::Done
+            }
             Err(error) => {
                 self.note_rejection(args);
                 self.refuse(session, &error, out);

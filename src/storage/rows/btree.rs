@@ -61,7 +61,9 @@ impl BTreeStore {
     }
 
     fn explain(&self, error: heed::Error) -> StorageError {
-        if matches!(&error, heed::Error::Io(error) if error.raw_os_error() == Some(libc::EIO)) && self.disk_is_full() {
+        if matches!(&error, heed::Error::Io(error) if error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error()))
+            && self.disk_is_full()
+        {
             // LMDB's word for a write that the disk took only a part of.
             return StorageError::Io(io::Error::from(io::ErrorKind::StorageFull));
         }
