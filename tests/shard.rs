@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use kvorum::command::{Shared, find};
 use kvorum::raft::{FsyncPolicy, LogOptions, SharedLog};
-use kvorum::resp::Protocol;
+use kvorum::resp::{Protocol, ReplyBuffer};
 use kvorum::shard::{Mailbox, Run, Shard, ShardOptions, clock, wait_done};
 use kvorum::storage::{EncodingSettings, EngineKind, KeyspaceRule, KeyspaceRules};
 use kvorum::types::{Db, NodeId, ShardId};
@@ -61,9 +61,9 @@ impl Node {
             }
         }
         self.shard.submit(&mut run, &mailbox, Protocol::Resp2, true).expect("the shard takes writes");
-        let mut out = Vec::new();
+        let mut out = ReplyBuffer::default();
         wait_done(&mailbox, &mut out).await;
-        String::from_utf8(out).expect("replies are text here")
+        String::from_utf8(out.to_vec()).expect("replies are text here")
     }
 
     /// Number of keys of a database, those included that are due and not yet removed.

@@ -34,13 +34,13 @@ use std::task::Poll;
 
 use parking_lot::{RwLock, RwLockReadGuard};
 
-pub use run::{Mailbox, Run};
+pub use run::{Mailbox, Run, answers_value};
 pub use stats::ShardStats;
 
 use crate::command::{CommandSpec, ReadContext, Shared};
 use crate::limits::EXPIRE_SWEEP_MAX_KEYS;
 use crate::raft::{FsyncPolicy, Group, GroupOptions, GroupStatus, SharedLog, SnapshotError};
-use crate::resp::{Protocol, Reply};
+use crate::resp::{Protocol, Reply, ReplyBuffer};
 use crate::storage::rows::RowOptions;
 use crate::storage::settings::EncodingSettings;
 use crate::storage::store::Store;
@@ -452,7 +452,7 @@ impl Shard {
 }
 
 /// Waits for a submitted run.
-pub async fn wait_done(mailbox: &Mailbox, out: &mut Vec<u8>) {
+pub async fn wait_done(mailbox: &Mailbox, out: &mut ReplyBuffer) {
     std::future::poll_fn(|cx| match mailbox.poll_done(cx, out) {
         Poll::Ready(()) => Poll::Ready(()),
         Poll::Pending => Poll::Pending,

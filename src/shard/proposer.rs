@@ -79,7 +79,7 @@ pub(super) fn refuse(proposal: Proposal, text: &str) {
     for run in proposal.runs {
         let mut replies = run.mailbox.take_buffer();
         for _ in 0..run.ops {
-            crate::resp::Reply::new(&mut replies, run.protocol).error(text);
+            replies.reply(run.protocol).error(text);
         }
         if let Some(waker) = run.mailbox.deliver(replies) {
             waker.wake();
