@@ -166,7 +166,8 @@ fn sweep_garbage(shard: &Shard) {
 }
 
 fn sweep_expired(shard: &Arc<Shard>) {
-    if !shard.active_expire.load(Ordering::Relaxed) || shard.sweeping.load(Ordering::Relaxed) {
+    let off = !shard.active_expire.load(Ordering::Relaxed) || shard.expiry_is_paused();
+    if off || shard.sweeping.load(Ordering::Relaxed) {
         return;
     }
     let now = shard.read_time(clock::now());
