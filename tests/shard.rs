@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use kvorum::command::{Shared, find};
 use kvorum::raft::{FsyncPolicy, LogOptions, SharedLog};
-use kvorum::resp::Protocol;
+use kvorum::resp::{Protocol, ReplyBuffer};
 use kvorum::shard::{Mailbox, Run, Shard, ShardOptions, clock, wait_done};
 use kvorum::storage::{EncodingSettings, EngineKind, KeyspaceRule, KeyspaceRules};
-use kvorum::types::{Db, NodeId, ShardId};
+use kvorum::types::{Db, NodeId, ShardId, UnixMs};
 
 struct Node {
     shard: Arc<Shard>,
@@ -61,9 +61,9 @@ impl Node {
             }
         }
         self.shard.submit(&mut run, &mailbox, Protocol::Resp2, true).expect("the shard takes writes");
-        let mut out = Vec::new();
+        let mut out = ReplyBuffer::default();
         wait_done(&mailbox, &mut out).await;
-        String::from_utf8(out).expect("replies are text here")
+        String::from_utf8(out.to_vec()).expect("replies are text here")
     }
 
     /// Number of keys of a database, those included that are due and not yet removed.
@@ -179,6 +179,32 @@ async fn due_keys_are_swept() {
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         }
         assert_eq!(node.len(0), 1, "{engine}: the due key is gone without being read");
+        node.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn due_keys_stay_while_expiry_is_paused() {
+    let sleep = |millis| tokio::time::sleep(std::time::Duration::from_millis(millis));
+    for engine in EngineKind::ALL {
+        let dir = tempfile::tempdir().expect("a directory");
+        let node = open(dir.path(), one_engine(engine)).await;
+        node.shard.pause_expiry(UnixMs(clock::now().0 + 1_000_000));
+        node.run(0, &[&["SET", "short", "1", "PX", "20"], &["SET", "long", "1"]]).await;
+        sleep(300).await;
+        node.shard.sweep_due().await;
+        assert_eq!(node.len(0), 2, "{engine}: nothing is removed");
+        assert!(!node.shard.has_due_keys(&node.shard.read().expect("the shard serves reads"), clock::now()));
+        assert_eq!(node.run(0, &[&["GET", "short"]]).await, "$-1\r\n", "{engine}: the key's time has come");
+        node.shard.pause_expiry(UnixMs(0));
+        node.shard.sweep_due().await;
+        for _ in 0..200 {
+            if node.len(0) == 1 {
+                break;
+            }
+            sleep(20).await;
+        }
+        assert_eq!(node.len(0), 1, "{engine}: the key is removed after the pause");
         node.close().await;
     }
 }

@@ -105,7 +105,7 @@ pub(super) fn refuse(proposal: Proposal, text: &str) {
     for run in proposal.runs {
         let mut replies = run.mailbox.take_buffer();
         for _ in 0..run.ops {
-            crate::resp::Reply::new(&mut replies, run.protocol).error(text);
+            replies.reply(run.protocol).error(text);
         }
         if let Some(waker) = run.mailbox.deliver(replies) {
             waker.wake();
@@ -192,7 +192,8 @@ fn sweep_garbage(shard: &Shard) {
 }
 
 fn sweep_expired(shard: &Arc<Shard>) {
-    if !shard.active_expire.load(Ordering::Relaxed) || shard.sweeping.load(Ordering::Relaxed) {
+    let off = !shard.active_expire.load(Ordering::Relaxed) || shard.expiry_is_paused();
+    if off || shard.sweeping.load(Ordering::Relaxed) {
         return;
     }
     let now = shard.read_time(clock::now());
