@@ -310,6 +310,49 @@ fn replaying_a_log_gives_the_same_rows() {
     }
 }
 
+/// The rows of every kind, byte by byte, as version 1 of the format has them on disks. A change of them needs another
+/// version, and the old one read. `KEEP_FIXTURE=1` writes the files anew, for a new version.
+#[test]
+fn the_rows_are_those_of_the_fixture() {
+    for (name, open) in OPEN {
+        let dir = tempfile::tempdir().unwrap();
+        let mut engine = open(dir.path()).unwrap();
+        engine.set_string(at(b"string"), b"value", Expiry::Clear, NOW).unwrap();
+        engine.set_string(at(b"integer"), b"-42", Expiry::At(UnixMs(5_000)), NOW).unwrap();
+        engine.edit_string(at(b"edited"), NOW, &mut |value| value.extend_from_slice(b"bytes")).unwrap();
+        engine.set_string(Address::new(Db(3), &[b'k'; 401]), b"long", Expiry::At(UnixMs(-1)), UnixMs(-2)).unwrap();
+        engine.hash_set(at(b"small"), &[(b"field", b"1"), (b"other", b"2")], NOW).unwrap();
+        engine.hash_set(at(b"big"), &[(b"field", &[b'v'; 65]), (&[b'f'; 401], b"2")], NOW).unwrap();
+        engine.commit(1).unwrap();
+        sync(&mut engine);
+        // Garbage that is not swept yet.
+        engine.hash_set(at(b"dead"), &[(b"a", b"1"), (b"b", b"2")], NOW).unwrap();
+        engine.remove(at(b"dead"), NOW).unwrap();
+        engine.set_string(Address::new(Db(4), b"emptied"), b"", Expiry::Clear, NOW).unwrap();
+        engine.flush_db(Db(4)).unwrap();
+        engine.committed = 2;
+        engine.entry_open = false;
+        sync(&mut engine);
+        let mut text = format!("format {}\n", format::FORMAT_VERSION);
+        engine
+            .reads()
+            .walk(&RowRange { start: vec![0], end: vec![0xff] }, &mut |row, value| {
+                text += &format!("{}\n    {}\n", row.escape_ascii(), value.escape_ascii());
+                Ok(true)
+            })
+            .unwrap();
+        let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/fixtures/rows-v1-{name}.txt"));
+        if std::env::var_os("KEEP_FIXTURE").is_some() {
+            std::fs::write(&fixture, &text).unwrap();
+        }
+        let expected = std::fs::read_to_string(fixture).unwrap();
+        for (line, (found, expected)) in text.lines().zip(expected.lines()).enumerate() {
+            assert_eq!(found, expected, "{name}, line {}", line + 1);
+        }
+        assert_eq!(text.lines().count(), expected.lines().count(), "{name}");
+    }
+}
+
 #[test]
 fn reads_run_side_by_side_and_beside_a_sync() {
     for (name, open) in OPEN {
