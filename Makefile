@@ -88,6 +88,10 @@ crash: setup build ## the long crash loop (CRASH_ROUNDS=50) and the full disk
 bench: setup build ## throughput, CPU and memory beside redis-server; writes benches/compare/RESULTS.md
 	benches/compare/run.py $(ARGS)
 
+.PHONY: bench-large
+bench-large: setup-build build ## a data set four times its memory, LSM and B+ tree (root); writes benches/larger_than_memory/RESULTS.md
+	benches/larger_than_memory/run.py $(ARGS)
+
 .PHONY: microbench
 microbench: setup-build ## criterion benchmarks of single parts
 	cargo bench --locked $(ARGS)

@@ -333,3 +333,47 @@ async fn snapshots_are_counted_and_timed() {
     assert_eq!(stats.snapshot_running_ms(clock::now()), None);
     node.close().await;
 }
+
+/// The format is on disks. To make the fixture anew, after a change of version, name a file in `KEEP_FIXTURE`.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_of_version_1_is_readable() {
+    const WRITES: &[&[&str]] = &[
+        &["SET", "string", "value"],
+        &["SET", "integer", "-42"],
+        &["SET", "expiring", "value", "PXAT", "4000000000000"],
+        &["APPEND", "edited", "bytes"],
+        &["HSET", "small", "field", "1", "other", "2"],
+    ];
+    let dir = tempfile::tempdir().expect("a directory");
+    let snapshots = dir.path().join("shard-1");
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/snapshot-v1.kvs");
+    let name = "snapshot-00000000000000000003.kvs";
+    if let Some(target) = std::env::var_os("KEEP_FIXTURE") {
+        let node = open(dir.path(), one_engine(EngineKind::Hash)).await;
+        node.run(0, WRITES).await;
+        let fields: Vec<String> = (0..150).map(|n| format!("field:{n}")).collect();
+        let mut big = vec!["HSET", "big"];
+        big.extend(fields.iter().flat_map(|field| [field.as_str(), "v"]));
+        node.run(9, &[&big]).await;
+        node.shard.snapshot().await.expect("a snapshot");
+        std::fs::copy(snapshots.join(name), target).expect("copied");
+        node.close().await;
+        return;
+    }
+    std::fs::create_dir_all(&snapshots).expect("a directory");
+    std::fs::copy(fixture, snapshots.join(name)).expect("the fixture is in the repository");
+    let node = open(dir.path(), one_engine(EngineKind::Hash)).await;
+    assert_eq!((node.len(0), node.len(9)), (5, 1));
+    let reads: &[&[&str]] = &[
+        &["GET", "string"],
+        &["INCR", "integer"],
+        &["PEXPIRETIME", "expiring"],
+        &["GET", "edited"],
+        &["HMGET", "small", "other", "field"],
+    ];
+    let replies = "$5\r\nvalue\r\n:-41\r\n:4000000000000\r\n$5\r\nbytes\r\n*2\r\n$1\r\n2\r\n$1\r\n1\r\n";
+    assert_eq!(node.run(0, reads).await, replies);
+    let reads: &[&[&str]] = &[&["HLEN", "big"], &["HGET", "big", "field:149"], &["OBJECT", "ENCODING", "big"]];
+    assert_eq!(node.run(9, reads).await, ":150\r\n$1\r\nv\r\n$9\r\nhashtable\r\n");
+    node.close().await;
+}

@@ -220,6 +220,23 @@ mod tests {
         entry
     }
 
+    /// The format is on disks: a change of these bytes is a new version, and the old one stays readable.
+    #[test]
+    fn the_bytes_are_those_of_version_1() {
+        let expected: &[&[u8]] = &[
+            b"\x01\xfb\xff\xff\xff\xff\xff\xff\xff\x07\0\0\0\0\0\0\0",
+            b"\xff\xff\xff\xff\xff\xff\xff\xff\x2c\x01\0\0\0\0\0\0",
+            b"\x01\x03\0\x03\x03SET\x03key\xc8\x01",
+            &[b'x'; 200],
+            b"\x02\x63\0\0\0\0\0\0\0\xe8\x03\0\0",
+            b"\x03\x01\0\x01k\0\0\0\0\0\0\0\x80\x06object",
+            b"\x03\x01\0\x01k\0\0\0\0\0\0\0\0\0",
+            b"\x04\0\0\0",
+            b"\x05\x04name\x05value",
+        ];
+        assert_eq!(sample().escape_ascii().to_string(), expected.concat().escape_ascii().to_string());
+    }
+
     #[test]
     fn records_come_back_as_they_went_in() {
         let entry = sample();
