@@ -96,6 +96,10 @@ bench-large: setup-build build ## a data set four times its memory, LSM and B+ t
 microbench: setup-build ## criterion benchmarks of single parts
 	cargo bench --locked $(ARGS)
 
+.PHONY: ring-plot
+ring-plot: setup-build ## draw docs/ring.svg: shares and movement of rings of 1 to 64 shards
+	cargo run --release --locked --example ring_plot -- docs/ring.svg
+
 .PHONY: fuzz
 fuzz: setup ## every fuzz target, FUZZ_SECONDS (600) each
 	scripts/fuzz $(FUZZ_SECONDS)
