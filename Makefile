@@ -31,11 +31,13 @@ step = @scripts/step
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/make \1\t\2/' | column -t -s "$$(printf '\t')"
 
-.PHONY: setup setup-build
+.PHONY: setup setup-build setup-fuzz
 setup: ## install what building and testing need, where it is missing
 	@scripts/setup all
 setup-build:
 	@scripts/setup build
+setup-fuzz:
+	@scripts/setup fuzz
 
 .PHONY: build
 build: setup-build ## build the server
@@ -93,5 +95,5 @@ microbench: setup-build ## criterion benchmarks of single parts
 	cargo bench --locked $(ARGS)
 
 .PHONY: fuzz
-fuzz: setup ## every fuzz target, FUZZ_SECONDS (600) each
+fuzz: setup-fuzz ## every fuzz target, FUZZ_SECONDS (600) each
 	scripts/fuzz $(FUZZ_SECONDS)
