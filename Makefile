@@ -29,7 +29,8 @@ step = @scripts/step
 
 .PHONY: help
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/make \1\t\2/' | column -t -s "$$(printf '\t')"
+	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | \
+		while IFS=$$'\t' read -r name does; do printf 'make %-13s%s\n' "$$name" "$$does"; done
 
 .PHONY: setup setup-build setup-fuzz
 setup: ## install what building and testing need, where it is missing
