@@ -40,6 +40,8 @@ pub const OUTPUT_CHUNKS_PER_WRITE: usize = 64;
 pub const RUN_READS_AT_FIRST: usize = 64;
 /// Bytes a connection reads from its socket at a time.
 pub const READ_CHUNK_BYTES: usize = 16 * 1024;
+/// How many times what it has sent of a large argument a client is given room for, at most.
+pub const INPUT_ROOM_FACTOR: usize = 8;
 /// Capacity above which an idle connection's buffer is given back to the allocator instead of the pool.
 pub const POOLED_BUFFER_MAX_BYTES: usize = 64 * 1024;
 /// Idle buffers kept by each worker thread.

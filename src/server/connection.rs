@@ -17,7 +17,7 @@ use super::clients::Client;
 use super::dispatch::{Batch, Outcome, drops_replies};
 use super::session::{ReplyMode, Session};
 use crate::limits::{
-    COMMANDS_PER_TURN_MAX, LOOK_AHEAD_COMMANDS_MAX, OUTPUT_CHUNKS_PER_WRITE, OUTPUT_TURN_BYTES,
+    COMMANDS_PER_TURN_MAX, INPUT_ROOM_FACTOR, LOOK_AHEAD_COMMANDS_MAX, OUTPUT_CHUNKS_PER_WRITE, OUTPUT_TURN_BYTES,
     POOLED_BUFFER_MAX_BYTES, POOLED_BUFFERS_MAX, READ_CHUNK_BYTES,
 };
 use crate::resp::{ParseLimits, Parsed, Protocol, Reply, ReplyBuffer, RequestParser};
@@ -375,9 +375,12 @@ impl Connection {
             self.input.drain(..consumed);
             self.parser.discard(consumed);
         }
-        // A large argument is given room as it arrives, never in advance of its bytes.
-        let wanted = self.parser.wanted().unwrap_or(0).min(self.input.len().max(READ_CHUNK_BYTES));
-        self.input.reserve(wanted.max(READ_CHUNK_BYTES));
+        // A large argument is given room as it arrives, not for what was announced. Room that is not
+        // filled costs no memory, every move to a larger place leaves the smaller one to be reclaimed.
+        if self.input.capacity() - self.input.len() < READ_CHUNK_BYTES {
+            let wanted = self.parser.wanted().unwrap_or(0).min(self.input.len() * (INPUT_ROOM_FACTOR - 1));
+            self.input.reserve(wanted.max(READ_CHUNK_BYTES));
+        }
         let read = std::pin::pin!(self.stream.read_buf(&mut self.input)).poll(cx);
         match read {
             Poll::Ready(Ok(0)) => return Poll::Ready(Err(End::Gone)),
