@@ -29,13 +29,16 @@ step = @scripts/step
 
 .PHONY: help
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/make \1\t\2/' | column -t -s "$$(printf '\t')"
+	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | \
+		while IFS=$$'\t' read -r name does; do printf 'make %-13s%s\n' "$$name" "$$does"; done
 
-.PHONY: setup setup-build
+.PHONY: setup setup-build setup-fuzz
 setup: ## install what building and testing need, where it is missing
 	@scripts/setup all
 setup-build:
 	@scripts/setup build
+setup-fuzz:
+	@scripts/setup fuzz
 
 .PHONY: build
 build: setup-build ## build the server
@@ -88,10 +91,18 @@ crash: setup build ## the long crash loop (CRASH_ROUNDS=50) and the full disk
 bench: setup build ## throughput, CPU and memory beside redis-server; writes benches/compare/RESULTS.md
 	benches/compare/run.py $(ARGS)
 
+.PHONY: bench-large
+bench-large: setup-build build ## a data set four times its memory, LSM and B+ tree (root); writes benches/larger_than_memory/RESULTS.md
+	benches/larger_than_memory/run.py $(ARGS)
+
 .PHONY: microbench
 microbench: setup-build ## criterion benchmarks of single parts
 	cargo bench --locked $(ARGS)
 
+.PHONY: ring-plot
+ring-plot: setup-build ## draw docs/ring.svg: shares and movement of rings of 1 to 64 shards
+	cargo run --release --locked --example ring_plot -- docs/ring.svg
+
 .PHONY: fuzz
-fuzz: setup ## every fuzz target, FUZZ_SECONDS (600) each
+fuzz: setup-fuzz ## every fuzz target, FUZZ_SECONDS (600) each
 	scripts/fuzz $(FUZZ_SECONDS)

@@ -8,6 +8,7 @@ Standard library only. Nothing here talks to any address but 127.0.0.1.
 """
 
 import os
+import platform
 import shutil
 import signal
 import socket
@@ -175,16 +176,18 @@ def info(client: Client, section: str = "everything") -> dict:
 class Server:
     """A server process on a free loopback port.
 
-    `kind` is "kvorum" or "redis"; `settings` are Redis's settings by name.
+    `kind` is "kvorum" or "redis"; `settings` are Redis's settings by name. `prefix` is a command that ends by
+    executing the one that follows it.
     """
 
-    def __init__(self, kind: str, directory, settings=None, engine=None, port=None):
+    def __init__(self, kind: str, directory, settings=None, engine=None, port=None, prefix=()):
         self.kind = kind
         self.directory = Path(directory)
         self.directory.mkdir(parents=True, exist_ok=True)
         self.settings = dict(settings or {})
         self.engine = engine if kind == "kvorum" else None
         self.port = port or free_port()
+        self.prefix = list(prefix)
         self.process = None
 
     @property
@@ -195,10 +198,10 @@ class Server:
     def command(self) -> list:
         """The command line."""
         if self.kind == "redis":
-            line = ["redis-server", "--bind", HOST, "--daemonize", "no"]
+            line = [*self.prefix, "redis-server", "--bind", HOST, "--daemonize", "no"]
             defaults = {"save": ""}
         else:
-            line = [kvorum_binary(), "server"]
+            line = [*self.prefix, kvorum_binary(), "server"]
             defaults = {"default-engine": self.engine} if self.engine else {}
         for name, value in {"port": self.port, "dir": self.directory, **defaults, **self.settings}.items():
             line += [f"--{name}", str(value)]
@@ -268,12 +271,32 @@ class Server:
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
-    def resident_bytes(self) -> int:
-        """Resident memory."""
+    def resident_bytes(self, field: str = "VmRSS") -> int:
+        """Resident memory, or another field of the process's status: `RssAnon` leaves out mapped files."""
         for line in Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
-            if line.startswith("VmRSS:"):
+            if line.startswith(f"{field}:"):
                 return int(line.split()[1]) * 1024
         return 0
+
+    def disk_bytes(self, part: str = "") -> int:
+        """Bytes on disk of everything in the server's directory, or in a part of it."""
+        return sum(path.stat().st_blocks * 512 for path in (self.directory / part).rglob("*") if path.is_file())
+
+
+def machine() -> dict:
+    """What a benchmark was run on."""
+    model = next(
+        (line.split(":", 1)[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
+        platform.machine(),
+    )
+    memory_kib = int(Path("/proc/meminfo").read_text().split()[1])
+    return {
+        "cpu": model,
+        "cores": os.cpu_count(),
+        "memory_gib": round(memory_kib / (1 << 20)),
+        "kernel": platform.release(),
+        "date": time.strftime("%Y-%m-%d"),
+    }
 
 
 def require(*programs):

@@ -1,12 +1,17 @@
 //! Encoding of control-plane values: a version byte, then bincode.
 //!
-//! Hot formats (log records, command batches) are encoded by hand where they are used. Bincode is
-//! named here only, so that it can be replaced.
+//! Hot formats (log records, command batches, snapshots) are encoded by hand where they are used, from the pieces
+//! in `reader`. Bincode is named here only, so that it can be replaced.
+
+mod reader;
 
 use std::io;
 
 use bincode::config::Configuration;
 use bincode::{Decode, Encode};
+
+pub use reader::DecodeError;
+pub(crate) use reader::{Reader, VARINT_MAX_BYTES, push_run, push_varint, read_varint, varint_bytes, write_varint};
 
 const VERSION: u8 = 1;
 const CONFIGURATION: Configuration = bincode::config::standard();

@@ -32,10 +32,16 @@ pub const GARBAGE_STEPS_PER_TICK: usize = 8;
 pub const MEMORY_LOG_MAX_BYTES: u64 = 64 * 1024 * 1024;
 /// Bytes of unsent replies at which a connection stops to execute commands, sends, and enforces its limit.
 pub const OUTPUT_TURN_BYTES: usize = 1024 * 1024;
-/// Reads that may ride along with the writes of one run before the size of their replies is known.
+/// Bytes of replies at which a chunk of unsent ones is closed and the next begun.
+pub const OUTPUT_CHUNK_BYTES: usize = 64 * 1024;
+/// Chunks of unsent replies that are given to the socket at a time.
+pub const OUTPUT_CHUNKS_PER_WRITE: usize = 64;
+/// Commands whose replies may be long that one run may have before the size of their replies is known.
 pub const RUN_READS_AT_FIRST: usize = 64;
 /// Bytes a connection reads from its socket at a time.
 pub const READ_CHUNK_BYTES: usize = 16 * 1024;
+/// How many times what it has sent of a large argument a client is given room for, at most.
+pub const INPUT_ROOM_FACTOR: usize = 8;
 /// Capacity above which an idle connection's buffer is given back to the allocator instead of the pool.
 pub const POOLED_BUFFER_MAX_BYTES: usize = 64 * 1024;
 /// Idle buffers kept by each worker thread.
@@ -99,6 +105,8 @@ pub const SNAPSHOT_DEFAULT_BYTES_PER_SECOND: u64 = 128 * 1024 * 1024;
 const _: () = {
     assert!(ENTRY_TARGET_BYTES <= PROPOSAL_QUEUE_MAX_BYTES);
     assert!(READ_CHUNK_BYTES <= POOLED_BUFFER_MAX_BYTES);
+    assert!(OUTPUT_CHUNK_BYTES <= POOLED_BUFFER_MAX_BYTES, "a chunk that was sent goes to the pool");
+    assert!(OUTPUT_CHUNK_BYTES <= OUTPUT_TURN_BYTES);
     assert!(LOG_SEGMENT_MIN_BYTES < LOG_SEGMENT_DEFAULT_BYTES && LOG_SEGMENT_DEFAULT_BYTES <= LOG_SEGMENT_MAX_BYTES);
     assert!(LOG_PAYLOAD_MAX_BYTES < u32::MAX as usize - 1024, "a record's length is a u32");
     assert!(BUS_FRAME_MAX_BYTES < u32::MAX as usize - 1024, "a frame's length is a u32");

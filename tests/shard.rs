@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use kvorum::command::{Shared, find};
 use kvorum::raft::{FsyncPolicy, LogOptions, SharedLog};
-use kvorum::resp::Protocol;
+use kvorum::resp::{Protocol, ReplyBuffer};
 use kvorum::shard::{Mailbox, Run, Shard, ShardOptions, clock, wait_done};
 use kvorum::storage::{EncodingSettings, EngineKind, KeyspaceRule, KeyspaceRules};
-use kvorum::types::{Db, NodeId, ShardId};
+use kvorum::types::{Db, NodeId, ShardId, UnixMs};
 
 struct Node {
     shard: Arc<Shard>,
@@ -61,9 +61,9 @@ impl Node {
             }
         }
         self.shard.submit(&mut run, &mailbox, Protocol::Resp2, true).expect("the shard takes writes");
-        let mut out = Vec::new();
+        let mut out = ReplyBuffer::default();
         wait_done(&mailbox, &mut out).await;
-        String::from_utf8(out).expect("replies are text here")
+        String::from_utf8(out.to_vec()).expect("replies are text here")
     }
 
     /// Number of keys of a database, those included that are due and not yet removed.
@@ -179,6 +179,32 @@ async fn due_keys_are_swept() {
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         }
         assert_eq!(node.len(0), 1, "{engine}: the due key is gone without being read");
+        node.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn due_keys_stay_while_expiry_is_paused() {
+    let sleep = |millis| tokio::time::sleep(std::time::Duration::from_millis(millis));
+    for engine in EngineKind::ALL {
+        let dir = tempfile::tempdir().expect("a directory");
+        let node = open(dir.path(), one_engine(engine)).await;
+        node.shard.pause_expiry(UnixMs(clock::now().0 + 1_000_000));
+        node.run(0, &[&["SET", "short", "1", "PX", "20"], &["SET", "long", "1"]]).await;
+        sleep(300).await;
+        node.shard.sweep_due().await;
+        assert_eq!(node.len(0), 2, "{engine}: nothing is removed");
+        assert!(!node.shard.has_due_keys(&node.shard.read().expect("the shard serves reads"), clock::now()));
+        assert_eq!(node.run(0, &[&["GET", "short"]]).await, "$-1\r\n", "{engine}: the key's time has come");
+        node.shard.pause_expiry(UnixMs(0));
+        node.shard.sweep_due().await;
+        for _ in 0..200 {
+            if node.len(0) == 1 {
+                break;
+            }
+            sleep(20).await;
+        }
+        assert_eq!(node.len(0), 1, "{engine}: the key is removed after the pause");
         node.close().await;
     }
 }
@@ -305,5 +331,49 @@ async fn snapshots_are_counted_and_timed() {
     assert_eq!(stats.snapshots.load(std::sync::atomic::Ordering::Relaxed), 1);
     assert!(stats.snapshot_took_ms().is_some());
     assert_eq!(stats.snapshot_running_ms(clock::now()), None);
+    node.close().await;
+}
+
+/// The format is on disks. To make the fixture anew, after a change of version, name a file in `KEEP_FIXTURE`.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_of_version_1_is_readable() {
+    const WRITES: &[&[&str]] = &[
+        &["SET", "string", "value"],
+        &["SET", "integer", "-42"],
+        &["SET", "expiring", "value", "PXAT", "4000000000000"],
+        &["APPEND", "edited", "bytes"],
+        &["HSET", "small", "field", "1", "other", "2"],
+    ];
+    let dir = tempfile::tempdir().expect("a directory");
+    let snapshots = dir.path().join("shard-1");
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/snapshot-v1.kvs");
+    let name = "snapshot-00000000000000000003.kvs";
+    if let Some(target) = std::env::var_os("KEEP_FIXTURE") {
+        let node = open(dir.path(), one_engine(EngineKind::Hash)).await;
+        node.run(0, WRITES).await;
+        let fields: Vec<String> = (0..150).map(|n| format!("field:{n}")).collect();
+        let mut big = vec!["HSET", "big"];
+        big.extend(fields.iter().flat_map(|field| [field.as_str(), "v"]));
+        node.run(9, &[&big]).await;
+        node.shard.snapshot().await.expect("a snapshot");
+        std::fs::copy(snapshots.join(name), target).expect("copied");
+        node.close().await;
+        return;
+    }
+    std::fs::create_dir_all(&snapshots).expect("a directory");
+    std::fs::copy(fixture, snapshots.join(name)).expect("the fixture is in the repository");
+    let node = open(dir.path(), one_engine(EngineKind::Hash)).await;
+    assert_eq!((node.len(0), node.len(9)), (5, 1));
+    let reads: &[&[&str]] = &[
+        &["GET", "string"],
+        &["INCR", "integer"],
+        &["PEXPIRETIME", "expiring"],
+        &["GET", "edited"],
+        &["HMGET", "small", "other", "field"],
+    ];
+    let replies = "$5\r\nvalue\r\n:-41\r\n:4000000000000\r\n$5\r\nbytes\r\n*2\r\n$1\r\n2\r\n$1\r\n1\r\n";
+    assert_eq!(node.run(0, reads).await, replies);
+    let reads: &[&[&str]] = &[&["HLEN", "big"], &["HGET", "big", "field:149"], &["OBJECT", "ENCODING", "big"]];
+    assert_eq!(node.run(9, reads).await, ":150\r\n$1\r\nv\r\n$9\r\nhashtable\r\n");
     node.close().await;
 }

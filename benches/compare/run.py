@@ -19,8 +19,6 @@ import argparse
 import csv
 import io
 import json
-import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -33,7 +31,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent.parent / "scripts")]
 import report  # noqa: E402
-from harness import ENGINES, HOST, ReplyError, Server, cache_dir, info, require  # noqa: E402
+from harness import ENGINES, HOST, ReplyError, Server, cache_dir, info, machine, require  # noqa: E402
 
 CLIENTS = 50
 VALUE_BYTES = 64
@@ -160,11 +158,6 @@ def used_memory(server: Server) -> int:
         return int(info(client, "memory").get("used_memory", 0))
 
 
-def directory_bytes(folder: Path) -> int:
-    """Bytes on disk of everything below a folder."""
-    return sum(path.stat().st_blocks * 512 for path in folder.rglob("*") if path.is_file())
-
-
 def memory(options, store: dict):
     """Bytes a key: resident and as INFO says, over the empty server; and on disk."""
     for name, server in one_by_one(options, "everysec"):
@@ -177,7 +170,7 @@ def memory(options, store: dict):
             "empty_rss": resident,
             "rss_per_key": (server.resident_bytes() - resident) / options.keys,
             "used_per_key": (used_memory(server) - used) / options.keys,
-            "disk_per_key": directory_bytes(server.directory) / options.keys,
+            "disk_per_key": server.disk_bytes() / options.keys,
             "keys": options.keys,
         }
         print(f"  {name}: {store[name]}", flush=True)
@@ -294,22 +287,10 @@ def idle(options, store: dict):
         print(f"  {name}: {store[name]}", flush=True)
 
 
-def machine() -> dict:
-    """What the figures were measured on."""
-    model = next(
-        (line.split(":", 1)[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
-        platform.machine(),
-    )
-    memory_kib = int(Path("/proc/meminfo").read_text().split()[1])
+def redis_version() -> str:
+    """The version of the redis-server compared with."""
     version = subprocess.run(["redis-server", "--version"], capture_output=True, text=True, check=True).stdout
-    return {
-        "cpu": model,
-        "cores": os.cpu_count(),
-        "memory_gib": round(memory_kib / (1 << 20)),
-        "kernel": platform.release(),
-        "redis": version.split("v=")[1].split()[0],
-        "date": time.strftime("%Y-%m-%d"),
-    }
+    return version.split("v=")[1].split()[0]
 
 
 def main() -> int:
@@ -354,7 +335,7 @@ def main() -> int:
             print(f"==== {name}", flush=True)
             store = measured.setdefault(name, {})
             part(options, store)
-            measured["machine"] = machine()
+            measured["machine"] = {**machine(), "redis": redis_version()}
             place.write_text(json.dumps(measured, indent=1))
     report.write(measured, HERE)
     print(f"written: {HERE / 'RESULTS.md'}, {HERE / 'results.svg'}")

@@ -9,10 +9,23 @@ use crate::types::number::parse_u64;
 /// Elements of a step when the client does not say.
 const COUNT_DEFAULT: usize = 10;
 
-/// Reads the cursor a client sends back.
+/// Reads the cursor a client sends back, as forgiving as C's `strtoul`, which Redis reads it with: nothing at all is
+/// zero, a sign is taken, and a negative number counts down from 2^64.
 pub(super) fn parse_cursor(arg: &[u8]) -> Result<ScanCursor, CommandError> {
     const INVALID: CommandError = CommandError::Static("ERR invalid cursor");
-    parse_u64(arg).map(ScanCursor).ok_or(INVALID)
+    let (negative, digits) = match arg {
+        [b'-', digits @ ..] => (true, digits),
+        [b'+', digits @ ..] => (false, digits),
+        digits => (false, digits),
+    };
+    if digits.is_empty() && arg.is_empty() {
+        return Ok(ScanCursor::START);
+    }
+    if !digits.iter().all(u8::is_ascii_digit) {
+        return Err(INVALID);
+    }
+    let number = parse_u64(digits).ok_or(INVALID)?;
+    Ok(ScanCursor(if negative { number.wrapping_neg() } else { number }))
 }
 
 /// `[MATCH pattern] [COUNT count] [TYPE type]`, and for hashes `[NOVALUES]`.

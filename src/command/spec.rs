@@ -203,6 +203,8 @@ impl Flags {
     pub const CONNECTION: Self = Self(1 << 18);
     pub const NO_ASYNC_LOADING: Self = Self(1 << 19);
     pub const NO_MANDATORY_KEYS: Self = Self(1 << 20);
+    /// A write that answers what was stored, which may be long. Not shown to clients.
+    pub const ANSWERS_VALUE: Self = Self(1 << 21);
 
     /// Both sets.
     pub const fn or(self, other: Self) -> Self {

@@ -17,74 +17,22 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::types::{LeaderId, LogId, Membership, PeerNode, StoredMembership, Vote};
+use crate::codec::{DecodeError, Reader};
 
 const MEMBERSHIP_VERSION: u8 = 1;
 
-/// The bytes are not what the format says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct DecodeError(pub &'static str);
+pub(crate) fn log_id(reader: &mut Reader<'_>) -> Result<LogId, DecodeError> {
+    let leader_id = LeaderId { term: reader.u64()?, node_id: reader.u64()? };
+    Ok(LogId { leader_id, index: reader.u64()? })
+}
 
-/// Reads values off the front of a slice.
-pub(crate) struct Reader<'a>(pub(crate) &'a [u8]);
+pub(crate) fn optional_log_id(reader: &mut Reader<'_>) -> Result<Option<LogId>, DecodeError> {
+    if reader.flag()? { log_id(reader).map(Some) } else { Ok(None) }
+}
 
-impl<'a> Reader<'a> {
-    pub(crate) fn bytes(&mut self, count: usize) -> Result<&'a [u8], DecodeError> {
-        let (head, rest) = self.0.split_at_checked(count).ok_or(DecodeError("it ends too early"))?;
-        self.0 = rest;
-        Ok(head)
-    }
-
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
-        Ok(self.bytes(N)?.try_into().expect("the slice has N bytes"))
-    }
-
-    pub(crate) fn u8(&mut self) -> Result<u8, DecodeError> {
-        Ok(self.array::<1>()?[0])
-    }
-
-    pub(crate) fn u16(&mut self) -> Result<u16, DecodeError> {
-        self.array().map(u16::from_le_bytes)
-    }
-
-    pub(crate) fn u32(&mut self) -> Result<u32, DecodeError> {
-        self.array().map(u32::from_le_bytes)
-    }
-
-    pub(crate) fn u64(&mut self) -> Result<u64, DecodeError> {
-        self.array().map(u64::from_le_bytes)
-    }
-
-    pub(crate) fn u128(&mut self) -> Result<u128, DecodeError> {
-        self.array().map(u128::from_le_bytes)
-    }
-
-    pub(crate) fn flag(&mut self) -> Result<bool, DecodeError> {
-        match self.u8()? {
-            0 => Ok(false),
-            1 => Ok(true),
-            _ => Err(DecodeError("a flag is neither 0 nor 1")),
-        }
-    }
-
-    pub(crate) fn log_id(&mut self) -> Result<LogId, DecodeError> {
-        let leader_id = LeaderId { term: self.u64()?, node_id: self.u64()? };
-        Ok(LogId { leader_id, index: self.u64()? })
-    }
-
-    pub(crate) fn optional_log_id(&mut self) -> Result<Option<LogId>, DecodeError> {
-        if self.flag()? { self.log_id().map(Some) } else { Ok(None) }
-    }
-
-    pub(crate) fn vote(&mut self) -> Result<Vote, DecodeError> {
-        let leader_id = LeaderId { term: self.u64()?, node_id: self.u64()? };
-        Ok(Vote { leader_id, committed: self.flag()? })
-    }
-
-    /// Everything was read.
-    pub(crate) fn finish(self) -> Result<(), DecodeError> {
-        if self.0.is_empty() { Ok(()) } else { Err(DecodeError("bytes are left over")) }
-    }
+pub(crate) fn vote(reader: &mut Reader<'_>) -> Result<Vote, DecodeError> {
+    let leader_id = LeaderId { term: reader.u64()?, node_id: reader.u64()? };
+    Ok(Vote { leader_id, committed: reader.flag()? })
 }
 
 pub(crate) fn put_log_id(out: &mut Vec<u8>, id: &LogId) {
@@ -132,15 +80,15 @@ pub(crate) fn put_membership(out: &mut Vec<u8>, membership: &Membership) {
 
 /// Reads a membership that fills `bytes`.
 pub(crate) fn membership(bytes: &[u8]) -> Result<Membership, DecodeError> {
-    let mut reader = Reader(bytes);
+    let mut reader = Reader::new(bytes, "membership");
     let membership = read_membership(&mut reader)?;
-    reader.finish()?;
+    reader.end()?;
     Ok(membership)
 }
 
 fn read_membership(reader: &mut Reader<'_>) -> Result<Membership, DecodeError> {
     if reader.u8()? != MEMBERSHIP_VERSION {
-        return Err(DecodeError("a membership of an unknown version"));
+        return Err(reader.error("a membership of an unknown version"));
     }
     let mut configs = Vec::new();
     for _ in 0..reader.u16()? {
@@ -154,13 +102,14 @@ fn read_membership(reader: &mut Reader<'_>) -> Result<Membership, DecodeError> {
     for _ in 0..reader.u16()? {
         let node = reader.u64()?;
         let length = usize::from(reader.u16()?);
-        let address = std::str::from_utf8(reader.bytes(length)?).map_err(|_| DecodeError("an address is not UTF-8"))?;
+        let address =
+            std::str::from_utf8(reader.bytes(length)?).map_err(|_| reader.error("an address is not UTF-8"))?;
         nodes.insert(node, PeerNode { bus_address: address.to_owned() });
     }
     if configs.is_empty() && nodes.is_empty() {
         return Ok(Membership::default());
     }
-    Membership::new(configs, nodes).map_err(|_| DecodeError("a membership that contradicts itself"))
+    Membership::new(configs, nodes).map_err(|_| reader.error("a membership that contradicts itself"))
 }
 
 pub(crate) fn put_stored_membership(out: &mut Vec<u8>, stored: &StoredMembership) {
@@ -170,7 +119,7 @@ pub(crate) fn put_stored_membership(out: &mut Vec<u8>, stored: &StoredMembership
 
 /// Reads what [`put_stored_membership`] wrote.
 pub(crate) fn stored_membership(reader: &mut Reader<'_>) -> Result<StoredMembership, DecodeError> {
-    let log_id = reader.optional_log_id()?;
+    let log_id = optional_log_id(reader)?;
     Ok(StoredMembership::new(log_id, read_membership(reader)?))
 }
 
@@ -189,11 +138,11 @@ mod tests {
         put_optional_log_id(&mut out, None);
         let vote = Vote { leader_id: LeaderId { term: 9, node_id: 2 }, committed: true };
         put_vote(&mut out, &vote);
-        let mut reader = Reader(&out);
-        assert_eq!(reader.optional_log_id(), Ok(Some(log_id(3, 1, u64::MAX))));
-        assert_eq!(reader.optional_log_id(), Ok(None));
-        assert_eq!(reader.vote(), Ok(vote));
-        assert_eq!(reader.finish(), Ok(()));
+        let mut reader = Reader::new(&out, "sample");
+        assert_eq!(optional_log_id(&mut reader), Ok(Some(log_id(3, 1, u64::MAX))));
+        assert_eq!(optional_log_id(&mut reader), Ok(None));
+        assert_eq!(super::vote(&mut reader), Ok(vote));
+        assert_eq!(reader.end(), Ok(()));
     }
 
     #[test]

@@ -167,7 +167,7 @@ impl Peer {
     }
 }
 
-fn decoded<T>(read: Result<T, super::codec::DecodeError>) -> Result<T, RpcError> {
+fn decoded<T>(read: Result<T, crate::codec::DecodeError>) -> Result<T, RpcError> {
     read.map_err(|error| Unreachable::from_string(error).into())
 }
 

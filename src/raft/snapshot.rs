@@ -23,8 +23,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::SnapshotJob;
-use super::codec::{self, DecodeError, Reader};
+use super::codec;
 use super::types::SnapshotMeta;
+use crate::codec::{DecodeError, Reader};
 
 const MAGIC: &[u8; 8] = b"kvorumSS";
 const VERSION: u32 = 1;
@@ -210,7 +211,7 @@ fn describe(file: &mut impl Read) -> Result<Described, String> {
     if &preamble[..8] != MAGIC {
         return Err("this is not a snapshot".to_owned());
     }
-    let mut reader = Reader(&preamble[8..]);
+    let mut reader = Reader::new(&preamble[8..], "snapshot preamble");
     let mut word = || reader.u32().expect("the preamble holds three words");
     let (version, length, check) = (word(), word(), word());
     if version != VERSION {
@@ -230,8 +231,8 @@ fn describe(file: &mut impl Read) -> Result<Described, String> {
 
 /// Reads a header, which says what the snapshot contains.
 pub(super) fn read_header(header: &[u8]) -> Result<SnapshotMeta, DecodeError> {
-    let mut reader = Reader(header);
-    let last_log_id = reader.optional_log_id()?;
+    let mut reader = Reader::new(header, "snapshot header");
+    let last_log_id = codec::optional_log_id(&mut reader)?;
     let last_membership = codec::stored_membership(&mut reader)?;
     Ok(SnapshotMeta { last_log_id, last_membership })
 }
@@ -291,7 +292,7 @@ fn check_body(file: &mut SnapshotFile, body_offset: u64) -> Result<(), String> {
     let mut footer = [0; FOOTER_BYTES as usize];
     reader.read_exact(&mut footer).map_err(text)?;
     check.update(&footer[..8]);
-    let mut fields = Reader(&footer);
+    let mut fields = Reader::new(&footer, "snapshot footer");
     let stored_length = fields.u64().map_err(|error| error.to_string())?;
     let stored_check = fields.u32().map_err(|error| error.to_string())?;
     if stored_length != length {

@@ -29,8 +29,9 @@ use bytes::Bytes;
 use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, TransferLeaderRequest, VoteRequest, VoteResponse};
 
 use super::bus::Body;
-use super::codec::{self, DecodeError, Reader, put_log_id, put_optional_log_id, put_vote};
+use super::codec::{self, log_id, optional_log_id, put_log_id, put_optional_log_id, put_vote};
 use super::types::{Entry, EntryPayload, Payload, TypeConfig, Vote};
+use crate::codec::{DecodeError, Reader};
 
 pub(super) type Append = AppendEntriesRequest<TypeConfig>;
 pub(super) type AppendAnswer = AppendEntriesResponse<TypeConfig>;
@@ -48,10 +49,10 @@ const KEEP_FRAME_MIN_BYTES: usize = 16 * 1024;
 const ENTRY_HEAD_BYTES: usize = 24 + 1 + 4;
 
 fn versioned(bytes: &[u8]) -> Result<Reader<'_>, DecodeError> {
-    let mut reader = Reader(bytes);
+    let mut reader = Reader::new(bytes, "raft message");
     match reader.u8()? {
         VERSION => Ok(reader),
-        _ => Err(DecodeError("a raft message of an unknown version")),
+        _ => Err(reader.error("a raft message of an unknown version")),
     }
 }
 
@@ -94,27 +95,27 @@ pub(super) fn append(request: &Append) -> Body {
 
 pub(super) fn read_append(frame: &Bytes) -> Result<Append, DecodeError> {
     let mut reader = versioned(frame)?;
-    let vote = reader.vote()?;
-    let prev_log_id = reader.optional_log_id()?;
-    let leader_commit = reader.optional_log_id()?;
+    let vote = codec::vote(&mut reader)?;
+    let prev_log_id = optional_log_id(&mut reader)?;
+    let leader_commit = optional_log_id(&mut reader)?;
     let count = reader.u32()? as usize;
     // The number is checked before memory is taken for it.
-    let heads_bytes = count.checked_mul(ENTRY_HEAD_BYTES).ok_or(DecodeError("too many entries"))?;
-    let mut heads = Reader(reader.bytes(heads_bytes)?);
+    let heads_bytes = count.checked_mul(ENTRY_HEAD_BYTES).ok_or_else(|| reader.error("too many entries"))?;
+    let mut heads = Reader::new(reader.bytes(heads_bytes)?, "raft message");
     let mut entries = Vec::with_capacity(count);
     for _ in 0..count {
-        let (log_id, kind, length) = (heads.log_id()?, heads.u8()?, heads.u32()? as usize);
+        let (log_id, kind, length) = (log_id(&mut heads)?, heads.u8()?, heads.u32()? as usize);
         let content = reader.bytes(length)?;
         let payload = match kind {
             0 if length == 0 => EntryPayload::Blank,
             1 if length < KEEP_FRAME_MIN_BYTES => EntryPayload::Normal(Payload(Bytes::copy_from_slice(content))),
             1 => EntryPayload::Normal(Payload(frame.slice_ref(content))),
             2 => EntryPayload::Membership(codec::membership(content)?),
-            _ => return Err(DecodeError("an entry of an unknown kind")),
+            _ => return Err(reader.error("an entry of an unknown kind")),
         };
         entries.push(Entry { log_id, payload });
     }
-    reader.finish()?;
+    reader.end()?;
     Ok(Append { vote, prev_log_id, entries, leader_commit })
 }
 
@@ -140,11 +141,11 @@ pub(super) fn read_append_answer(bytes: &[u8]) -> Result<AppendAnswer, DecodeErr
     let answer = match reader.u8()? {
         0 => AppendAnswer::Success,
         1 => AppendAnswer::Conflict,
-        2 => AppendAnswer::HigherVote(reader.vote()?),
-        3 => AppendAnswer::PartialSuccess(reader.optional_log_id()?),
-        _ => return Err(DecodeError("an answer of an unknown kind")),
+        2 => AppendAnswer::HigherVote(codec::vote(&mut reader)?),
+        3 => AppendAnswer::PartialSuccess(optional_log_id(&mut reader)?),
+        _ => return Err(reader.error("an answer of an unknown kind")),
     };
-    reader.finish()?;
+    reader.end()?;
     Ok(answer)
 }
 
@@ -158,9 +159,9 @@ pub(super) fn vote(request: &VoteCall) -> Vec<u8> {
 
 pub(super) fn read_vote(bytes: &[u8]) -> Result<VoteCall, DecodeError> {
     let mut reader = versioned(bytes)?;
-    let mut request = VoteCall::new(reader.vote()?, reader.optional_log_id()?);
+    let mut request = VoteCall::new(codec::vote(&mut reader)?, optional_log_id(&mut reader)?);
     request.leadership_transfer = reader.flag()?;
-    reader.finish()?;
+    reader.end()?;
     Ok(request)
 }
 
@@ -174,9 +175,9 @@ pub(super) fn vote_answer(answer: &VoteAnswer) -> Vec<u8> {
 
 pub(super) fn read_vote_answer(bytes: &[u8]) -> Result<VoteAnswer, DecodeError> {
     let mut reader = versioned(bytes)?;
-    let (vote, granted) = (reader.vote()?, reader.flag()?);
-    let answer = VoteAnswer::new(vote, reader.optional_log_id()?, granted);
-    reader.finish()?;
+    let (vote, granted) = (codec::vote(&mut reader)?, reader.flag()?);
+    let answer = VoteAnswer::new(vote, optional_log_id(&mut reader)?, granted);
+    reader.end()?;
     Ok(answer)
 }
 
@@ -190,9 +191,9 @@ pub(super) fn transfer(request: &Transfer) -> Vec<u8> {
 
 pub(super) fn read_transfer(bytes: &[u8]) -> Result<Transfer, DecodeError> {
     let mut reader = versioned(bytes)?;
-    let (from, to) = (reader.vote()?, reader.u64()?);
-    let request = Transfer::new(from, to, reader.optional_log_id()?);
-    reader.finish()?;
+    let (from, to) = (codec::vote(&mut reader)?, reader.u64()?);
+    let request = Transfer::new(from, to, optional_log_id(&mut reader)?);
+    reader.end()?;
     Ok(request)
 }
 
@@ -203,7 +204,7 @@ pub(super) fn read_index(index: u64) -> Vec<u8> {
 pub(super) fn read_read_index(bytes: &[u8]) -> Result<u64, DecodeError> {
     let mut reader = versioned(bytes)?;
     let index = reader.u64()?;
-    reader.finish()?;
+    reader.end()?;
     Ok(index)
 }
 
@@ -262,7 +263,7 @@ pub(super) fn read_snapshot(frame: &Bytes) -> Result<SnapshotCall, DecodeError> 
     let mut reader = versioned(frame)?;
     let call = match reader.u8()? {
         0 => {
-            let (vote, length, check) = (reader.vote()?, reader.u64()?, reader.u32()?);
+            let (vote, length, check) = (codec::vote(&mut reader)?, reader.u64()?, reader.u32()?);
             let header_length = reader.u32()? as usize;
             let header = frame.slice_ref(reader.bytes(header_length)?);
             SnapshotCall::Begin { vote, length, check, header }
@@ -272,10 +273,10 @@ pub(super) fn read_snapshot(frame: &Bytes) -> Result<SnapshotCall, DecodeError> 
             let rest = std::mem::take(&mut reader.0);
             SnapshotCall::Chunk { transfer, offset, bytes: frame.slice_ref(rest) }
         }
-        2 => SnapshotCall::Finish { transfer: reader.u64()?, vote: reader.vote()? },
-        _ => return Err(DecodeError("a step of an unknown kind")),
+        2 => SnapshotCall::Finish { transfer: reader.u64()?, vote: codec::vote(&mut reader)? },
+        _ => return Err(reader.error("a step of an unknown kind")),
     };
-    reader.finish()?;
+    reader.end()?;
     Ok(call)
 }
 
@@ -299,10 +300,10 @@ pub(super) fn read_snapshot_answer(bytes: &[u8]) -> Result<SnapshotAnswer, Decod
     let mut reader = versioned(bytes)?;
     let answer = match reader.u8()? {
         0 => SnapshotAnswer::GoOn { transfer: reader.u64()?, offset: reader.u64()? },
-        1 => SnapshotAnswer::Vote(reader.vote()?),
-        _ => return Err(DecodeError("an answer of an unknown kind")),
+        1 => SnapshotAnswer::Vote(codec::vote(&mut reader)?),
+        _ => return Err(reader.error("an answer of an unknown kind")),
     };
-    reader.finish()?;
+    reader.end()?;
     Ok(answer)
 }
 

@@ -2,6 +2,9 @@
 
 use std::fmt::{self, Display, Write as _};
 
+use super::ReplyBuffer;
+use super::buffer::Closed;
+use crate::limits::OUTPUT_CHUNK_BYTES;
 use crate::types::number::format_f64;
 
 /// The version of the protocol that a client speaks; `HELLO` changes it.
@@ -32,13 +35,21 @@ pub enum Protocol {
 /// ```
 pub struct Reply<'a> {
     out: &'a mut Vec<u8>,
+    /// Where `out` goes when it is full, if it is the open chunk of a [`ReplyBuffer`].
+    closed: Option<&'a mut Closed>,
     protocol: Protocol,
 }
 
 impl<'a> Reply<'a> {
     /// Writes to the end of `out`.
     pub fn new(out: &'a mut Vec<u8>, protocol: Protocol) -> Self {
-        Self { out, protocol }
+        Self { out, closed: None, protocol }
+    }
+
+    /// Writes to the end of a [`ReplyBuffer`].
+    #[inline]
+    pub(super) fn chunked(out: &'a mut Vec<u8>, closed: &'a mut Closed, protocol: Protocol) -> Self {
+        Self { out, closed: Some(closed), protocol }
     }
 
     /// The client's version of the protocol.
@@ -72,10 +83,32 @@ impl<'a> Reply<'a> {
 
     /// A string of any bytes.
     pub fn bulk(&mut self, bytes: &[u8]) {
-        self.out.reserve(bytes.len() + 16);
+        let room = bytes.len() + 16;
+        if self.out.capacity() - self.out.len() < room {
+            self.make_room(room);
+        }
         self.length_line(b'$', bytes.len());
         self.raw(bytes);
         self.raw(b"\r\n");
+        if bytes.len() >= OUTPUT_CHUNK_BYTES {
+            self.close();
+        }
+    }
+
+    #[cold]
+    fn make_room(&mut self, bytes: usize) {
+        match &mut self.closed {
+            Some(closed) => closed.make_room(self.out, bytes),
+            None => self.out.reserve(bytes),
+        }
+    }
+
+    /// Closes the chunk after a large string, which would have to be copied for it to grow.
+    #[cold]
+    fn close(&mut self) {
+        if let Some(closed) = &mut self.closed {
+            closed.close(self.out);
+        }
     }
 
     /// A string of what `value` displays, formatted in place.
@@ -217,19 +250,33 @@ impl<'a> Reply<'a> {
         self.out.extend_from_slice(bytes);
     }
 
+    /// Appends replies that were gathered elsewhere, and empties `replies`.
+    pub fn append(&mut self, replies: &mut ReplyBuffer) {
+        match &mut self.closed {
+            Some(closed) => replies.move_behind(closed, self.out),
+            None => self.out.append(&mut replies.to_vec()),
+        }
+    }
+
     /// How many bytes are in the buffer, for [`truncate`](Self::truncate).
+    #[inline]
     pub fn len(&self) -> usize {
-        self.out.len()
+        self.closed.as_ref().map_or(0, |closed| closed.bytes()) + self.out.len()
     }
 
     /// Whether the buffer is empty.
     pub fn is_empty(&self) -> bool {
-        self.out.is_empty()
+        self.len() == 0
     }
 
     /// Takes back everything after the first `len` bytes of the buffer.
     pub fn truncate(&mut self, len: usize) {
-        self.out.truncate(len);
+        let before = self.closed.as_ref().map_or(0, |closed| closed.bytes());
+        match (len.checked_sub(before), &mut self.closed) {
+            (Some(len), _) => self.out.truncate(len),
+            (None, Some(closed)) => closed.reopen(self.out, len),
+            (None, None) => unreachable!("without closed chunks nothing is before the open one"),
+        }
     }
 
     fn double_text(&mut self, text: &[u8]) {

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::future::Future;
-use std::io;
+use std::io::{self, IoSlice};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
@@ -17,10 +17,10 @@ use super::clients::Client;
 use super::dispatch::{Batch, Outcome, drops_replies};
 use super::session::{ReplyMode, Session};
 use crate::limits::{
-    COMMANDS_PER_TURN_MAX, LOOK_AHEAD_COMMANDS_MAX, OUTPUT_TURN_BYTES, POOLED_BUFFER_MAX_BYTES, POOLED_BUFFERS_MAX,
-    READ_CHUNK_BYTES,
+    COMMANDS_PER_TURN_MAX, INPUT_ROOM_FACTOR, LOOK_AHEAD_COMMANDS_MAX, OUTPUT_CHUNKS_PER_WRITE, OUTPUT_TURN_BYTES,
+    POOLED_BUFFER_MAX_BYTES, POOLED_BUFFERS_MAX, READ_CHUNK_BYTES,
 };
-use crate::resp::{ParseLimits, Parsed, Protocol, Reply, RequestParser};
+use crate::resp::{ParseLimits, Parsed, Protocol, Reply, ReplyBuffer, RequestParser};
 use crate::shard::{Refusal, Run, clock, wait_done};
 
 /// Why a connection ends.
@@ -55,9 +55,7 @@ struct Connection {
     session: Session,
     parser: RequestParser,
     input: Vec<u8>,
-    output: Vec<u8>,
-    /// Bytes of `output` that were sent.
-    sent: usize,
+    output: ReplyBuffer,
     run: Run,
     /// Requests that are parsed and not dispatched.
     ahead: Ahead,
@@ -77,8 +75,7 @@ pub async fn serve(server: Arc<Server>, stream: TcpStream, client: Arc<Client>) 
         stream,
         parser: RequestParser::new(),
         input: Vec::new(),
-        output: Vec::new(),
-        sent: 0,
+        output: ReplyBuffer::default(),
         run: Run::default(),
         ahead: Ahead::default(),
         inline: None,
@@ -91,7 +88,7 @@ pub async fn serve(server: Arc<Server>, stream: TcpStream, client: Arc<Client>) 
         End::Closed => connection.flush_before_close(),
     }
     recycle(std::mem::take(&mut connection.input));
-    recycle(std::mem::take(&mut connection.output));
+    recycle(connection.output.take_open());
     server.monitors.remove(&client);
     server.clients.remove(client.id);
 }
@@ -102,8 +99,8 @@ impl Connection {
             match self.process() {
                 Step::Drained => {}
                 Step::Submit => {
-                    if self.finish_run().await.is_err() {
-                        return End::Closed;
+                    if let Err(end) = self.finish_run().await {
+                        return end;
                     }
                     continue;
                 }
@@ -111,7 +108,7 @@ impl Connection {
                 Step::Wait(pending) => {
                     let Some(reply) = self.interruptible(pending).await else { return End::Closed };
                     if !drops_replies(&mut self.session) {
-                        self.output.extend_from_slice(&reply);
+                        self.output.push(reply);
                     }
                     continue;
                 }
@@ -157,7 +154,7 @@ impl Connection {
         batch.finish();
         self.release_input();
         if self.session.client.monitor.load(Ordering::Relaxed) {
-            self.output.append(&mut self.session.client.feed.lock());
+            self.output.push(std::mem::take(&mut *self.session.client.feed.lock()));
         }
         step
     }
@@ -221,7 +218,7 @@ impl Connection {
                 Outcome::Wait(pending) => return Step::Wait(pending),
             }
             budget -= 1;
-            if budget == 0 || self.output.len() - self.sent >= OUTPUT_TURN_BYTES {
+            if budget == 0 || self.output.unsent() >= OUTPUT_TURN_BYTES {
                 return if self.run.is_empty() { Step::Yield } else { Step::Submit };
             }
         }
@@ -252,7 +249,7 @@ impl Connection {
                     let text = format!("ERR Protocol error: {error}");
                     tracing::debug!(client = %self.session.client.peer, error = %text, "closing the connection");
                     self.server.shard.stats.errors.count(&text);
-                    Reply::new(&mut self.output, self.session.protocol).error(&text);
+                    self.output.reply(self.session.protocol).error(&text);
                     return Some(Step::Close);
                 }
             }
@@ -279,7 +276,7 @@ impl Connection {
     /// Submits the run and waits for its replies.
     async fn finish_run(&mut self) -> Result<(), End> {
         // What is ready can go out while the run is under way.
-        if self.output.len() > self.sent {
+        if self.output.unsent() > 0 {
             self.flush()?;
         }
         let reads = self.run.reads();
@@ -297,9 +294,8 @@ impl Connection {
         let dropped = drops_replies(&mut self.session);
         let mailbox = Arc::clone(&self.session.client.mailbox);
         if dropped {
-            wait_done(&mailbox, &mut Vec::new()).await;
+            wait_done(&mailbox, &mut ReplyBuffer::default()).await;
         } else {
-            self.compact_output();
             let before = self.output.len();
             wait_done(&mailbox, &mut self.output).await;
             self.session.note_run(reads, self.output.len() - before);
@@ -319,7 +315,7 @@ impl Connection {
         if !drops_replies(&mut self.session) {
             for _ in 0..count {
                 self.server.shard.stats.errors.count(text);
-                Reply::new(&mut self.output, self.session.protocol).error(text);
+                self.output.reply(self.session.protocol).error(text);
             }
         }
     }
@@ -345,7 +341,7 @@ impl Connection {
     /// Waits until there is something to read, room to write, or somebody pokes us.
     async fn wait(&mut self) -> Result<(), End> {
         self.note_buffers();
-        let wants_write = self.output.len() > self.sent;
+        let wants_write = self.output.unsent() > 0;
         let mut writable = false;
         std::future::poll_fn(|cx| {
             let poked = self.session.client.mailbox.poll_poked(cx).is_ready();
@@ -379,9 +375,12 @@ impl Connection {
             self.input.drain(..consumed);
             self.parser.discard(consumed);
         }
-        // A large argument is given room as it arrives, never in advance of its bytes.
-        let wanted = self.parser.wanted().unwrap_or(0).min(self.input.len().max(READ_CHUNK_BYTES));
-        self.input.reserve(wanted.max(READ_CHUNK_BYTES));
+        // A large argument is given room as it arrives, not for what was announced. Room that is not
+        // filled costs no memory, every move to a larger place leaves the smaller one to be reclaimed.
+        if self.input.capacity() - self.input.len() < READ_CHUNK_BYTES {
+            let wanted = self.parser.wanted().unwrap_or(0).min(self.input.len() * (INPUT_ROOM_FACTOR - 1));
+            self.input.reserve(wanted.max(READ_CHUNK_BYTES));
+        }
         let read = std::pin::pin!(self.stream.read_buf(&mut self.input)).poll(cx);
         match read {
             Poll::Ready(Ok(0)) => return Poll::Ready(Err(End::Gone)),
@@ -410,35 +409,49 @@ impl Connection {
 
     /// Sends what can be sent without waiting, and enforces the limit of what may wait.
     fn flush(&mut self) -> Result<(), End> {
-        while self.sent < self.output.len() {
-            match self.stream.try_write(&self.output[self.sent..]) {
+        while self.output.unsent() > 0 {
+            let written = if self.output.is_one_chunk() {
+                self.stream.try_write(self.output.first())
+            } else {
+                self.write_chunks()
+            };
+            match written {
                 Ok(count) => {
-                    self.sent += count;
+                    self.output.advance(count, recycle);
                     let stats = &self.server.stats;
                     stats.bytes_out.fetch_add(count as u64, Ordering::Relaxed);
                     stats.writes.fetch_add(1, Ordering::Relaxed);
                     self.session.client.bytes_out.fetch_add(count as u64, Ordering::Relaxed);
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.output.settle();
+                    return self.enforce_output_limit();
+                }
                 Err(error) => {
                     tracing::debug!(client = %self.session.client.peer, %error, "writing failed");
                     return Err(End::Gone);
                 }
             }
         }
-        if self.sent == self.output.len() {
-            self.output.clear();
-            self.sent = 0;
-            self.soft_limit_since = None;
-            recycle(std::mem::take(&mut self.output));
-            return Ok(());
-        }
-        self.compact_output();
-        self.enforce_output_limit()
+        self.soft_limit_since = None;
+        recycle(self.output.take_open());
+        Ok(())
+    }
+
+    /// Writes several chunks with one system call.
+    #[cold]
+    fn write_chunks(&self) -> io::Result<usize> {
+        let mut slices = [IoSlice::new(&[]); OUTPUT_CHUNKS_PER_WRITE];
+        let count = self.output.slices(&mut slices);
+        self.stream.try_write_vectored(&slices[..count])
     }
 
     fn enforce_output_limit(&mut self) -> Result<(), End> {
-        let waiting = self.output.len() - self.sent;
+        let waiting = self.output.held();
+        if waiting >= OUTPUT_TURN_BYTES {
+            // Whatever reads ride in the next run, their replies come on top.
+            self.session.run_reads_max = 1;
+        }
         let limits = &self.server.limits;
         let hard = limits.output_hard_bytes.load(Ordering::Relaxed);
         let soft = limits.output_soft_bytes.load(Ordering::Relaxed);
@@ -457,14 +470,6 @@ impl Connection {
             return Err(End::Gone);
         }
         Ok(())
-    }
-
-    /// Drops what was sent from the front of the output, when that is most of it.
-    fn compact_output(&mut self) {
-        if self.sent > self.output.len() / 2 {
-            self.output.drain(..self.sent);
-            self.sent = 0;
-        }
     }
 
     fn flush_before_close(&mut self) {
@@ -492,7 +497,7 @@ impl Connection {
         let client = &self.session.client;
         client.query_bytes.store(self.input.len() - self.parser.consumed(), Ordering::Relaxed);
         client.query_free_bytes.store(self.input.capacity() - self.input.len(), Ordering::Relaxed);
-        client.output_bytes.store(self.output.len() - self.sent, Ordering::Relaxed);
+        client.output_bytes.store(self.output.unsent(), Ordering::Relaxed);
     }
 }
 

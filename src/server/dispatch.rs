@@ -21,9 +21,9 @@ use super::session::{ReplyMode, Session};
 use crate::command::table::{arity_error, unknown_command, unknown_subcommand};
 use crate::command::{CommandError, CommandSpec, Flags, Handler, ReadContext, Shared, find, find_subcommand};
 use crate::limits::LOOK_AHEAD_COMMANDS_MAX;
-use crate::resp::Reply;
+use crate::resp::ReplyBuffer;
 use crate::shard::stats::Tally;
-use crate::shard::{Run, clock};
+use crate::shard::{Run, answers_value, clock};
 use crate::storage::Address;
 use crate::storage::store::Store;
 use crate::types::rng::Rng;
@@ -59,6 +59,13 @@ pub struct Batch<'s> {
     tally: Tally,
 }
 
+/// Whether a request that is no command is a line of HTTP. A web page can make a browser send such lines to a port of
+/// its machine, with commands in the body; as in Redis, the connection ends before they are read.
+#[cold]
+fn is_http(name: &[u8]) -> bool {
+    name.eq_ignore_ascii_case(b"post") || name.eq_ignore_ascii_case(b"host:")
+}
+
 impl<'s> Batch<'s> {
     /// Starts a batch.
     pub fn new(server: &'s Arc<Server>, now: UnixMs) -> Self {
@@ -90,11 +97,17 @@ impl<'s> Batch<'s> {
     }
 
     /// Dispatches one request; replies, if there are any yet, go to `out`.
-    pub fn dispatch(&mut self, session: &mut Session, run: &mut Run, args: &[&[u8]], out: &mut Vec<u8>) -> Outcome {
+    pub fn dispatch(&mut self, session: &mut Session, run: &mut Run, args: &[&[u8]], out: &mut ReplyBuffer) -> Outcome {
         let start = out.len();
         let outcome = match self.checked(session, args) {
             Ok(spec) => self.route(session, run, spec, args, out),
             Err(_) if !run.is_empty() => return Outcome::AfterRun,
+            Err(_) if is_http(args[0]) => {
+                let client = &session.client;
+                tracing::warn!(address = %client.peer, "closing a connection that speaks HTTP: somebody may be using a browser to reach this server");
+                session.closing = true;
+                Outcome::Done
+            }
             Err(error) => {
                 self.note_rejection(args);
                 self.refuse(session, &error, out);
@@ -158,7 +171,7 @@ impl<'s> Batch<'s> {
         run: &mut Run,
         spec: &'static CommandSpec,
         args: &[&[u8]],
-        out: &mut Vec<u8>,
+        out: &mut ReplyBuffer,
     ) -> Outcome {
         if self.server.pause_concerns(spec) {
             return if run.is_empty() { Outcome::Paused } else { Outcome::AfterRun };
@@ -183,6 +196,9 @@ impl<'s> Batch<'s> {
                     self.refuse(session, &error, out);
                     return Outcome::Done;
                 }
+                if run.reads() >= session.run_reads_max && answers_value(spec, args.len()) {
+                    return Outcome::AfterRun;
+                }
                 if self.server.spans_engines(spec, session.db, args) {
                     return if run.is_empty() { self.across(session, spec, args) } else { Outcome::AfterRun };
                 }
@@ -197,7 +213,7 @@ impl<'s> Batch<'s> {
                 self.release();
                 let started = clock::instant();
                 let length = out.len();
-                let result = commands::execute(self.server, session, command, args, out);
+                let result = commands::execute(self.server, session, command, args, out.open());
                 let secretless = commands::redacted(command, args);
                 let timed = Timed { spec, started, server: self.server, client: &session.client };
                 let shown = secretless.as_deref().unwrap_or(args);
@@ -237,7 +253,13 @@ impl<'s> Batch<'s> {
     }
 
     #[inline]
-    fn read(&mut self, session: &Session, spec: &'static CommandSpec, args: &[&[u8]], out: &mut Vec<u8>) -> Outcome {
+    fn read(
+        &mut self,
+        session: &Session,
+        spec: &'static CommandSpec,
+        args: &[&[u8]],
+        out: &mut ReplyBuffer,
+    ) -> Outcome {
         let shard = &self.server.shard;
         self.lock();
         let (Some(store), Some(shared)) = (self.store.as_deref(), self.shared.as_deref()) else {
@@ -256,7 +278,7 @@ impl<'s> Batch<'s> {
             touch: session.touch(),
         };
         let start = out.len();
-        let result = shard.execute_read(spec, &context, args, &mut Reply::new(out, session.protocol));
+        let result = shard.execute_read(spec, &context, args, &mut out.reply(session.protocol));
         let nanos = started.elapsed().as_nanos() as u64;
         self.tally.hits += context.hits.get();
         self.tally.misses += context.misses.get();
@@ -275,7 +297,7 @@ impl<'s> Batch<'s> {
             }
             Ok(true) => {}
             Ok(false) => {
-                shard.stats.errors.count_reply(&out[start..]);
+                shard.stats.errors.count_reply(out.since(start));
             }
             Err(error) => {
                 tracing::error!(%error, command = spec.name, "a read failed");
@@ -286,10 +308,10 @@ impl<'s> Batch<'s> {
         Outcome::Done
     }
 
-    fn refuse(&self, session: &Session, error: &CommandError, out: &mut Vec<u8>) {
+    fn refuse(&self, session: &Session, error: &CommandError, out: &mut ReplyBuffer) {
         let text = error.to_string();
         self.server.shard.stats.errors.count(&text);
-        Reply::new(out, session.protocol).error(&text);
+        out.reply(session.protocol).error(&text);
     }
 
     /// Lets go of the store's lock.
@@ -347,7 +369,7 @@ fn full(run: &Run) -> Outcome {
 }
 
 /// Drops what CLIENT REPLY OFF and SKIP do not let through.
-fn suppress(session: &mut Session, args: &[&[u8]], start: usize, out: &mut Vec<u8>, outcome: &Outcome) {
+fn suppress(session: &mut Session, args: &[&[u8]], start: usize, out: &mut ReplyBuffer, outcome: &Outcome) {
     let is_client_reply = args[0].eq_ignore_ascii_case(b"client")
         && args.get(1).is_some_and(|subcommand| subcommand.eq_ignore_ascii_case(b"reply"));
     if is_client_reply {

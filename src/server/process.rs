@@ -16,7 +16,7 @@ use super::stats::Stats;
 use crate::command::{CommandError, CommandSpec, Flags, Handler, ServerCommand};
 use crate::raft::SharedLog;
 use crate::shard::{Shard, clock};
-use crate::types::Db;
+use crate::types::{Db, UnixMs};
 
 /// Settings that are looked at for every batch, copied out of [`Settings`] when they change.
 #[derive(Default)]
@@ -173,13 +173,16 @@ impl Server {
         let active = self.pause.until_ms.load(Ordering::Relaxed) > clock::now().0;
         let all = mode == PauseMode::All || (active && self.pause.all.load(Ordering::Relaxed));
         self.pause.all.store(all, Ordering::Relaxed);
-        self.pause.until_ms.fetch_max(until_ms, Ordering::Relaxed);
+        let until_ms = self.pause.until_ms.fetch_max(until_ms, Ordering::Relaxed).max(until_ms);
+        // Nothing is to change, so that a copy can catch up.
+        self.shard.pause_expiry(UnixMs(until_ms));
     }
 
     /// Ends a pause.
     pub fn unpause(&self) {
         self.pause.until_ms.store(0, Ordering::Relaxed);
         self.pause.all.store(false, Ordering::Relaxed);
+        self.shard.pause_expiry(UnixMs(0));
         self.pause.over.notify_waiters();
     }
 

@@ -29,7 +29,7 @@ pub struct Session {
     pub reply_mode: ReplyMode,
     /// Whether the client may run commands.
     pub authenticated: bool,
-    /// Most reads that join a run of writes: their replies are all made before any is sent. Follows the
+    /// Most commands of one run whose replies may be long: they are all made before any is sent. Follows the
     /// size of the replies seen.
     pub run_reads_max: usize,
     /// Close after the replies so far were sent.

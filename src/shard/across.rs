@@ -14,11 +14,11 @@ use super::batch::Encoder;
 use super::proposer::DISK_FULL;
 use super::queue::Pause;
 use super::{Shard, clock};
-use crate::command::{CommandSpec, Handler, keys_of};
+use crate::command::error::NO_SUCH_KEY;
+use crate::command::{CommandError, CommandSpec, CopyOptions, Handler, keys_of, move_destination};
 use crate::resp::{Protocol, Reply};
 use crate::storage::store::Store;
 use crate::storage::{Address, StorageResult};
-use crate::types::number::parse_i64;
 use crate::types::{Db, UnixMs};
 
 /// What is to be written.
@@ -36,7 +36,7 @@ struct Plan {
 enum Answer {
     Ok,
     Integer(i64),
-    Error(&'static str),
+    Refusal(CommandError),
 }
 
 impl Plan {
@@ -55,8 +55,14 @@ impl Shard {
         let Ok(keys) = keys_of(spec, args) else { return false };
         let mut engines = keys.iter().map(|&(index, _)| rules.engine_for(db, args[index]));
         let Some(first) = engines.next() else { return false };
-        let destination = destination_db(spec, args).map(|other| rules.engine_for(other, args[keys[keys.len() - 1].0]));
-        engines.any(|engine| engine != first) || destination.is_some_and(|engine| engine != first)
+        // What the arguments do not name rightly, the handler refuses.
+        let databases = self.shared().databases;
+        let destination = match spec.name {
+            "COPY" => CopyOptions::parse(db, databases, args).ok().map(|options| options.db),
+            "MOVE" => move_destination(db, databases, args).ok(),
+            _ => return engines.any(|engine| engine != first),
+        };
+        destination.is_some_and(|other| rules.engine_for(other, args[keys[keys.len() - 1].0]) != first)
     }
 
     /// Executes such a command and returns its reply.
@@ -87,7 +93,7 @@ impl Shard {
                 match answer {
                     Answer::Ok => out.ok(),
                     Answer::Integer(number) => out.integer(number),
-                    Answer::Error(text) => out.error(text),
+                    Answer::Refusal(error) => out.error(&error.to_string()),
                 }
             }
         }
@@ -113,10 +119,12 @@ impl Shard {
         match spec.name {
             "RENAME" => rename(&store, now, db, args, false),
             "RENAMENX" => rename(&store, now, db, args, true),
-            "COPY" => copy(&store, now, db, args),
-            "MOVE" => move_key(&store, now, db, args),
+            "COPY" => copy(&store, now, db, self.shared().databases, args),
+            "MOVE" => move_key(&store, now, db, self.shared().databases, args),
             "MSETNX" => set_all_if_none(&store, now, db, args),
-            _ => Ok(Plan::nothing(Answer::Error("ERR this command cannot work across engines"))),
+            _ => {
+                Ok(Plan::nothing(Answer::Refusal(CommandError::Static("ERR this command cannot work across engines"))))
+            }
         }
     }
 }
@@ -128,16 +136,6 @@ fn encode(effects: &[Effect], encoder: &mut Encoder<'_>) {
             Effect::Remove { db, key } => encoder.remove(*db, key),
         }
     }
-}
-
-/// The database a key goes to, if the command names one.
-fn destination_db(spec: &CommandSpec, args: &[&[u8]]) -> Option<Db> {
-    let number = match spec.name {
-        "MOVE" => args.get(2)?,
-        "COPY" => args.get(1 + args.iter().position(|arg| arg.eq_ignore_ascii_case(b"db"))?)?,
-        _ => return None,
-    };
-    parse_i64(number).and_then(|number| u16::try_from(number).ok()).map(Db)
 }
 
 fn exists(store: &Store, now: UnixMs, db: Db, key: &[u8]) -> StorageResult<bool> {
@@ -156,7 +154,7 @@ fn put(store: &Store, now: UnixMs, from: (Db, &[u8]), to: (Db, &[u8])) -> Storag
 fn rename(store: &Store, now: UnixMs, db: Db, args: &[&[u8]], only_new: bool) -> StorageResult<Plan> {
     let (source, destination) = (args[1], args[2]);
     let Some(put) = put(store, now, (db, source), (db, destination))? else {
-        return Ok(Plan::nothing(Answer::Error("ERR no such key")));
+        return Ok(Plan::nothing(Answer::Refusal(NO_SUCH_KEY)));
     };
     if only_new && exists(store, now, db, destination)? {
         return Ok(Plan::nothing(Answer::Integer(0)));
@@ -165,22 +163,11 @@ fn rename(store: &Store, now: UnixMs, db: Db, args: &[&[u8]], only_new: bool) ->
     Ok(Plan { effects, answer: if only_new { Answer::Integer(1) } else { Answer::Ok } })
 }
 
-fn copy(store: &Store, now: UnixMs, db: Db, args: &[&[u8]]) -> StorageResult<Plan> {
-    let (mut target, mut replace) = (db, false);
-    let mut options = args[3..].iter();
-    while let Some(option) = options.next() {
-        if option.eq_ignore_ascii_case(b"replace") {
-            replace = true;
-        } else if option.eq_ignore_ascii_case(b"db") {
-            let number = options.next().and_then(|number| parse_i64(number));
-            let Some(number) = number.and_then(|number| u16::try_from(number).ok()) else {
-                return Ok(Plan::nothing(Answer::Error("ERR value is not an integer or out of range")));
-            };
-            target = Db(number);
-        } else {
-            return Ok(Plan::nothing(Answer::Error("ERR syntax error")));
-        }
-    }
+fn copy(store: &Store, now: UnixMs, db: Db, databases: u16, args: &[&[u8]]) -> StorageResult<Plan> {
+    let CopyOptions { db: target, replace } = match CopyOptions::parse(db, databases, args) {
+        Ok(options) => options,
+        Err(error) => return Ok(Plan::nothing(Answer::Refusal(error))),
+    };
     let Some(put) = put(store, now, (db, args[1]), (target, args[2]))? else {
         return Ok(Plan::nothing(Answer::Integer(0)));
     };
@@ -190,9 +177,10 @@ fn copy(store: &Store, now: UnixMs, db: Db, args: &[&[u8]]) -> StorageResult<Pla
     Ok(Plan { effects: vec![put], answer: Answer::Integer(1) })
 }
 
-fn move_key(store: &Store, now: UnixMs, db: Db, args: &[&[u8]]) -> StorageResult<Plan> {
-    let Some(target) = parse_i64(args[2]).and_then(|number| u16::try_from(number).ok()).map(Db) else {
-        return Ok(Plan::nothing(Answer::Error("ERR value is not an integer or out of range")));
+fn move_key(store: &Store, now: UnixMs, db: Db, databases: u16, args: &[&[u8]]) -> StorageResult<Plan> {
+    let target = match move_destination(db, databases, args) {
+        Ok(target) => target,
+        Err(error) => return Ok(Plan::nothing(Answer::Refusal(error))),
     };
     let put = put(store, now, (db, args[1]), (target, args[1]))?;
     let (Some(put), false) = (put, exists(store, now, target, args[1])?) else {
@@ -204,7 +192,9 @@ fn move_key(store: &Store, now: UnixMs, db: Db, args: &[&[u8]]) -> StorageResult
 
 fn set_all_if_none(store: &Store, now: UnixMs, db: Db, args: &[&[u8]]) -> StorageResult<Plan> {
     if args.len().is_multiple_of(2) {
-        return Ok(Plan::nothing(Answer::Error("ERR wrong number of arguments for 'msetnx' command")));
+        return Ok(Plan::nothing(Answer::Refusal(CommandError::Static(
+            "ERR wrong number of arguments for 'msetnx' command",
+        ))));
     }
     let pairs = args[1..].chunks_exact(2);
     for pair in pairs.clone() {

@@ -15,7 +15,7 @@ use super::stats::Tally;
 use super::{Shard, clock, snapshot};
 use crate::command::{CommandError, CommandSpec, Handler, ReadContext, Shared, WriteContext, table};
 use crate::raft::{SnapshotJob, StateMachine};
-use crate::resp::{Protocol, Reply};
+use crate::resp::{Protocol, Reply, ReplyBuffer};
 use crate::storage::store::Store;
 use crate::storage::{Address, EncodingSettings, Object, StorageError, StorageResult};
 use crate::types::rng::Rng;
@@ -136,7 +136,7 @@ impl<'p> Execution<'_, 'p> {
         let mut failure = None;
         for run in &runs {
             let mut replies = run.mailbox.take_buffer();
-            replies.reserve(run.ops * TYPICAL_REPLY_BYTES);
+            replies.open().reserve(run.ops * TYPICAL_REPLY_BYTES);
             for op in ops.by_ref().take(run.ops) {
                 if failure.is_none() {
                     let result = self.run_op(*op, run, &mut local, &mut args, &mut local_args, &mut replies);
@@ -144,7 +144,7 @@ impl<'p> Execution<'_, 'p> {
                 }
                 if failure.is_some() {
                     let text = "ERR outcome unknown: the shard stopped after a storage error";
-                    Reply::new(&mut replies, run.protocol).error(text);
+                    replies.reply(run.protocol).error(text);
                 }
             }
             wakers.extend(run.mailbox.deliver(replies));
@@ -163,25 +163,25 @@ impl<'p> Execution<'_, 'p> {
         local: &mut Records<'l>,
         args: &mut Vec<&'p [u8]>,
         local_args: &mut Vec<&'l [u8]>,
-        replies: &mut Vec<u8>,
+        replies: &mut ReplyBuffer,
     ) -> StorageResult<()> {
         let started = clock::instant();
         let start = replies.len();
         let (spec, result, args): (_, _, &[&[u8]]) = match op {
             Op::Write { spec } => {
                 let db = self.next_command(args)?;
-                (spec, self.write(spec, db, args, &mut Reply::new(replies, run.protocol)), args)
+                (spec, self.write(spec, db, args, &mut replies.reply(run.protocol)), args)
             }
             Op::Read { spec, db } => {
                 local.next(local_args)?;
-                let reply = &mut Reply::new(replies, run.protocol);
+                let reply = &mut replies.reply(run.protocol);
                 (spec, self.read(spec, db, local_args, run.touch, reply), local_args)
             }
         };
         let nanos = started.elapsed().as_nanos() as u64;
         self.tally.add(&self.shard.stats, spec, nanos, matches!(result, Ok(false)));
         if matches!(result, Ok(false)) {
-            self.shard.stats.errors.count_reply(&replies[start..]);
+            self.shard.stats.errors.count_reply(replies.since(start));
         }
         self.shard.slowlog.observe(spec, nanos, args, || run.mailbox.origin());
         result.map(|_succeeded| ())

@@ -13,11 +13,14 @@
 //! a change of what any command does to the store is a new version. `origin` and `sequence` let the
 //! proposing process find the clients that wait for the entry.
 
+use crate::codec::{Reader, push_run, push_varint};
 use crate::storage::{StorageError, StorageResult};
 use crate::types::{Db, UnixMs};
 
 /// The version of the log's semantics that this build writes and executes.
 pub const SEMANTICS_VERSION: u8 = 1;
+/// What errors call the bytes that are read here.
+const ENTRY: &str = "log entry";
 /// Bytes before the first record.
 pub const HEADER_BYTES: usize = 33;
 
@@ -49,20 +52,16 @@ impl Header {
     /// # Errors
     /// When the entry is too short or of a version that this build does not know.
     pub fn read(entry: &[u8]) -> StorageResult<(Self, Records<'_>)> {
-        let mut rest = entry;
-        let version = take::<1>(&mut rest)?[0];
+        let mut reader = Reader::new(entry, ENTRY);
+        let version = reader.u8()?;
         if version != SEMANTICS_VERSION {
             return Err(corrupt(format!(
                 "log entry of semantics version {version}; this build knows {SEMANTICS_VERSION}"
             )));
         }
-        let header = Self {
-            now: UnixMs(i64::from_le_bytes(take(&mut rest)?)),
-            seed: u64::from_le_bytes(take(&mut rest)?),
-            origin: u64::from_le_bytes(take(&mut rest)?),
-            sequence: u64::from_le_bytes(take(&mut rest)?),
-        };
-        Ok((header, Records { rest }))
+        let header =
+            Self { now: UnixMs(reader.i64()?), seed: reader.u64()?, origin: reader.u64()?, sequence: reader.u64()? };
+        Ok((header, Records { reader }))
     }
 }
 
@@ -110,13 +109,13 @@ pub enum Record<'a> {
 
 /// The records of an entry, in order.
 pub struct Records<'a> {
-    rest: &'a [u8],
+    reader: Reader<'a>,
 }
 
 impl<'a> Records<'a> {
     /// Records that stand alone, without a header.
     pub fn over(records: &'a [u8]) -> Self {
-        Self { rest: records }
+        Self { reader: Reader::new(records, ENTRY) }
     }
 
     /// The next record; a command's arguments replace the contents of `args`.
@@ -125,31 +124,29 @@ impl<'a> Records<'a> {
     /// When the bytes are not what [`Encoder`] writes.
     #[inline]
     pub fn next(&mut self, args: &mut Vec<&'a [u8]>) -> StorageResult<Option<Record<'a>>> {
-        let Some((&tag, rest)) = self.rest.split_first() else { return Ok(None) };
-        self.rest = rest;
-        let rest = &mut self.rest;
-        Ok(Some(match tag {
+        let reader = &mut self.reader;
+        if reader.remaining() == 0 {
+            return Ok(None);
+        }
+        Ok(Some(match reader.u8()? {
             1 => {
-                let db = Db(u16::from_le_bytes(take(rest)?));
-                let count = take_varint(rest)?;
+                let db = Db(reader.u16()?);
+                let count = reader.varint()?;
                 args.clear();
                 for _ in 0..count {
-                    args.push(take_bytes(rest)?);
+                    args.push(reader.run()?);
                 }
                 Record::Command { db }
             }
-            2 => Record::Expire {
-                until: UnixMs(i64::from_le_bytes(take(rest)?)),
-                limit: u32::from_le_bytes(take(rest)?),
-            },
+            2 => Record::Expire { until: UnixMs(reader.i64()?), limit: reader.u32()? },
             3 => {
-                let db = Db(u16::from_le_bytes(take(rest)?));
-                let key = take_bytes(rest)?;
-                let expires_at = Some(i64::from_le_bytes(take(rest)?)).filter(|&at| at != i64::MIN).map(UnixMs);
-                Record::Put { db, key, expires_at, object: take_bytes(rest)? }
+                let db = Db(reader.u16()?);
+                let key = reader.run()?;
+                let expires_at = Some(reader.i64()?).filter(|&at| at != i64::MIN).map(UnixMs);
+                Record::Put { db, key, expires_at, object: reader.run()? }
             }
-            4 => Record::Remove { db: Db(u16::from_le_bytes(take(rest)?)), key: take_bytes(rest)? },
-            5 => Record::Setting { name: take_bytes(rest)?, value: take_bytes(rest)? },
+            4 => Record::Remove { db: Db(reader.u16()?), key: reader.run()? },
+            5 => Record::Setting { name: reader.run()?, value: reader.run()? },
             other => return Err(corrupt(format!("log record with unknown tag {other}"))),
         }))
     }
@@ -164,9 +161,9 @@ impl Encoder<'_> {
     pub fn command(&mut self, db: Db, args: &[&[u8]]) {
         self.0.push(1);
         self.0.extend_from_slice(&db.0.to_le_bytes());
-        self.varint(args.len() as u64);
+        push_varint(self.0, args.len() as u64);
         for arg in args {
-            self.bytes(arg);
+            push_run(self.0, arg);
         }
     }
 
@@ -181,74 +178,28 @@ impl Encoder<'_> {
     pub fn put(&mut self, db: Db, key: &[u8], expires_at: Option<UnixMs>, object: &[u8]) {
         self.0.push(3);
         self.0.extend_from_slice(&db.0.to_le_bytes());
-        self.bytes(key);
+        push_run(self.0, key);
         self.0.extend_from_slice(&expires_at.map_or(i64::MIN, |at| at.0).to_le_bytes());
-        self.bytes(object);
+        push_run(self.0, object);
     }
 
     /// A removal.
     pub fn remove(&mut self, db: Db, key: &[u8]) {
         self.0.push(4);
         self.0.extend_from_slice(&db.0.to_le_bytes());
-        self.bytes(key);
+        push_run(self.0, key);
     }
 
     /// A replicated setting.
     pub fn setting(&mut self, name: &[u8], value: &[u8]) {
         self.0.push(5);
-        self.bytes(name);
-        self.bytes(value);
-    }
-
-    #[inline]
-    fn bytes(&mut self, bytes: &[u8]) {
-        self.varint(bytes.len() as u64);
-        self.0.extend_from_slice(bytes);
-    }
-
-    #[inline]
-    fn varint(&mut self, mut value: u64) {
-        while value >= 0x80 {
-            self.0.push((value as u8) | 0x80);
-            value >>= 7;
-        }
-        self.0.push(value as u8);
+        push_run(self.0, name);
+        push_run(self.0, value);
     }
 }
 
 fn corrupt(detail: String) -> StorageError {
-    StorageError::Corrupt { what: "log entry", detail }
-}
-
-fn truncated() -> StorageError {
-    corrupt("it ends in the middle of a record".to_owned())
-}
-
-fn take<const N: usize>(rest: &mut &[u8]) -> StorageResult<[u8; N]> {
-    let (head, tail) = rest.split_first_chunk::<N>().ok_or_else(truncated)?;
-    *rest = tail;
-    Ok(*head)
-}
-
-#[inline]
-fn take_varint(rest: &mut &[u8]) -> StorageResult<u64> {
-    let mut value = 0u64;
-    for shift in (0..64).step_by(7) {
-        let [byte] = take::<1>(rest)?;
-        value |= u64::from(byte & 0x7f) << shift;
-        if byte < 0x80 {
-            return Ok(value);
-        }
-    }
-    Err(corrupt("a number of more than 64 bits".to_owned()))
-}
-
-#[inline]
-fn take_bytes<'a>(rest: &mut &'a [u8]) -> StorageResult<&'a [u8]> {
-    let length = usize::try_from(take_varint(rest)?).map_err(|_| truncated())?;
-    let (head, tail) = rest.split_at_checked(length).ok_or_else(truncated)?;
-    *rest = tail;
-    Ok(head)
+    StorageError::Corrupt { what: ENTRY, detail }
 }
 
 #[cfg(test)]
@@ -267,6 +218,23 @@ mod tests {
         encoder.remove(Db(0), b"");
         encoder.setting(b"name", b"value");
         entry
+    }
+
+    /// The format is on disks: a change of these bytes is a new version, and the old one stays readable.
+    #[test]
+    fn the_bytes_are_those_of_version_1() {
+        let expected: &[&[u8]] = &[
+            b"\x01\xfb\xff\xff\xff\xff\xff\xff\xff\x07\0\0\0\0\0\0\0",
+            b"\xff\xff\xff\xff\xff\xff\xff\xff\x2c\x01\0\0\0\0\0\0",
+            b"\x01\x03\0\x03\x03SET\x03key\xc8\x01",
+            &[b'x'; 200],
+            b"\x02\x63\0\0\0\0\0\0\0\xe8\x03\0\0",
+            b"\x03\x01\0\x01k\0\0\0\0\0\0\0\x80\x06object",
+            b"\x03\x01\0\x01k\0\0\0\0\0\0\0\0\0",
+            b"\x04\0\0\0",
+            b"\x05\x04name\x05value",
+        ];
+        assert_eq!(sample().escape_ascii().to_string(), expected.concat().escape_ascii().to_string());
     }
 
     #[test]

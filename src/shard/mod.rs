@@ -34,13 +34,13 @@ use std::task::Poll;
 
 use parking_lot::{RwLock, RwLockReadGuard};
 
-pub use run::{Mailbox, Run};
+pub use run::{Mailbox, Run, answers_value};
 pub use stats::ShardStats;
 
 use crate::command::{CommandSpec, ReadContext, Shared};
 use crate::limits::EXPIRE_SWEEP_MAX_KEYS;
 use crate::raft::{FsyncPolicy, Group, GroupOptions, GroupStatus, SharedLog, SnapshotError};
-use crate::resp::{Protocol, Reply};
+use crate::resp::{Protocol, Reply, ReplyBuffer};
 use crate::storage::rows::RowOptions;
 use crate::storage::settings::EncodingSettings;
 use crate::storage::store::Store;
@@ -118,6 +118,8 @@ pub struct Shard {
     sweeping: AtomicBool,
     /// `DEBUG SET-ACTIVE-EXPIRE` can turn sweeping off.
     active_expire: AtomicBool,
+    /// Until when no key is removed because its time has come, in ms (`CLIENT PAUSE`).
+    expiry_paused_until: AtomicI64,
     stopped: AtomicBool,
     /// The files of a row engine cannot grow: the disk is full. The ticker tries again.
     engine_full: AtomicBool,
@@ -155,6 +157,7 @@ impl Shard {
             snapshot_running: AtomicBool::new(false),
             sweeping: AtomicBool::new(false),
             active_expire: AtomicBool::new(true),
+            expiry_paused_until: AtomicI64::new(0),
             stopped: AtomicBool::new(false),
             engine_full: AtomicBool::new(false),
             tasks: parking_lot::Mutex::default(),
@@ -256,16 +259,30 @@ impl Shard {
         self.active_expire.store(on, Ordering::Relaxed);
     }
 
-    /// Whether any key's time has come and it was not removed yet.
+    /// Removes no key because its time has come until then, so that the data does not change while clients are
+    /// paused. Reads do not find such keys all the same.
+    pub fn pause_expiry(&self, until: UnixMs) {
+        self.expiry_paused_until.store(until.0, Ordering::Relaxed);
+    }
+
+    fn expiry_is_paused(&self) -> bool {
+        let until = self.expiry_paused_until.load(Ordering::Relaxed);
+        until != 0 && clock::now().0 < until
+    }
+
+    /// Whether a sweep would remove a key whose time has come.
     pub fn has_due_keys(&self, store: &Store, now: UnixMs) -> bool {
+        if self.expiry_is_paused() {
+            return false;
+        }
         let now = self.read_time(now);
         store.engines().any(|(_, engine)| engine.next_expiry().is_some_and(|at| at < now))
     }
 
-    /// Removes keys whose time has come, unless a sweep is under way already; returns when they are
-    /// gone.
+    /// Removes keys whose time has come, unless a sweep is under way already or expiry is paused; returns when they
+    /// are gone.
     pub async fn sweep_due(self: &Arc<Self>) {
-        if self.is_full() || self.sweeping.swap(true, Ordering::AcqRel) {
+        if self.is_full() || self.expiry_is_paused() || self.sweeping.swap(true, Ordering::AcqRel) {
             return;
         }
         let until = self.read_time(clock::now());
@@ -457,7 +474,7 @@ impl Shard {
 }
 
 /// Waits for a submitted run.
-pub async fn wait_done(mailbox: &Mailbox, out: &mut Vec<u8>) {
+pub async fn wait_done(mailbox: &Mailbox, out: &mut ReplyBuffer) {
     std::future::poll_fn(|cx| match mailbox.poll_done(cx, out) {
         Poll::Ready(()) => Poll::Ready(()),
         Poll::Pending => Poll::Pending,

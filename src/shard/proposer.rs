@@ -11,11 +11,15 @@ use super::{Shard, clock};
 use crate::limits::{
     EXPIRE_SWEEP_MAX_KEYS, GARBAGE_STEP_ROWS, GARBAGE_STEPS_PER_TICK, MEMORY_LOG_MAX_BYTES, PROPOSALS_IN_FLIGHT_MAX,
 };
-use crate::raft::ProposeError;
+use crate::raft::{FsyncPolicy, ProposeError};
 use crate::types::{LogIndex, UnixMs};
 
 /// How often due keys, snapshots and background sweeps are looked after.
 const TICK: Duration = Duration::from_millis(50);
+/// A sync that takes this long, in microseconds, is worth waiting a little to share.
+const SLOW_SYNC_US: u64 = 1000;
+/// How long it is waited at most.
+const GATHER_MAX: Duration = Duration::from_millis(1);
 /// How often an engine whose files cannot grow is tried again.
 const ENGINE_RETRY: Duration = Duration::from_millis(500);
 /// How long clients whose commands are under way wait for room on a full disk.
@@ -25,21 +29,43 @@ const STALL_PATIENCE: Duration = Duration::from_secs(1);
 pub(super) async fn propose_forever(shard: Arc<Shard>) {
     let mut sequence = 0u64;
     let mut last_now = UnixMs(0);
+    // How many runs the last entry had: so many connections have just been answered, or will be.
+    let mut expected = 0;
     loop {
         shard.queue.changed.notified().await;
         // Let the connections that are ready now add their commands to the same entry.
         tokio::task::yield_now().await;
+        gather(&shard, expected).await;
         while shard.queue.in_flight() < PROPOSALS_IN_FLIGHT_MAX {
             if shard.stopped.load(Ordering::Relaxed) {
                 return;
             }
             sequence += 1;
             let now = shard.read_time(clock::now()).max(last_now);
+            expected = shard.queue.next_runs();
             let Some(payload) = shard.queue.take(sequence, now, clock_seed(now, sequence)) else { break };
             last_now = now;
             propose(&shard, sequence, payload).await;
         }
     }
+}
+
+/// Where a sync is slow, waits for those whose last commands were just answered, so that one sync does for all
+/// of them. Without this the first few to come back get a sync for themselves, all others wait for it, and
+/// half of the syncs are nearly empty.
+async fn gather(shard: &Shard, expected: usize) {
+    if shard.log.policy() != FsyncPolicy::Always || shard.log.stats().last_fsync_us < SLOW_SYNC_US {
+        return;
+    }
+    while shard.queue.in_flight() > 0 && !shard.stopped.load(Ordering::Relaxed) {
+        shard.queue.changed.notified().await;
+    }
+    let all_are_back = async {
+        while shard.queue.next_runs() < expected {
+            shard.queue.changed.notified().await;
+        }
+    };
+    let _ = tokio::time::timeout(GATHER_MAX, all_are_back).await;
 }
 
 /// Seeds differ between entries; that they can be guessed does no harm.
@@ -79,7 +105,7 @@ pub(super) fn refuse(proposal: Proposal, text: &str) {
     for run in proposal.runs {
         let mut replies = run.mailbox.take_buffer();
         for _ in 0..run.ops {
-            crate::resp::Reply::new(&mut replies, run.protocol).error(text);
+            replies.reply(run.protocol).error(text);
         }
         if let Some(waker) = run.mailbox.deliver(replies) {
             waker.wake();
@@ -166,7 +192,8 @@ fn sweep_garbage(shard: &Shard) {
 }
 
 fn sweep_expired(shard: &Arc<Shard>) {
-    if !shard.active_expire.load(Ordering::Relaxed) || shard.sweeping.load(Ordering::Relaxed) {
+    let off = !shard.active_expire.load(Ordering::Relaxed) || shard.expiry_is_paused();
+    if off || shard.sweeping.load(Ordering::Relaxed) {
         return;
     }
     let now = shard.read_time(clock::now());

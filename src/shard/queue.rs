@@ -176,6 +176,11 @@ impl Queue {
         self.waiting.lock().is_empty()
     }
 
+    /// Number of runs that the next entry will have as things are.
+    pub(crate) fn next_runs(&self) -> usize {
+        self.waiting.lock().front().map_or(0, |entry| entry.proposal.runs.len())
+    }
+
     /// Bytes that wait to be proposed.
     pub(crate) fn waiting_bytes(&self) -> usize {
         self.waiting.lock().iter().map(|entry| entry.log.len()).sum()

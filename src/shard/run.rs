@@ -7,8 +7,8 @@ use parking_lot::Mutex;
 
 use super::batch::Encoder;
 use super::slowlog::Origin;
-use crate::command::CommandSpec;
-use crate::resp::Protocol;
+use crate::command::{Access, CommandSpec, Flags, KeySpec};
+use crate::resp::{Protocol, ReplyBuffer};
 use crate::types::Db;
 
 /// One command of a run.
@@ -43,7 +43,7 @@ pub struct Run {
 }
 
 impl Run {
-    /// Number of reads among the commands.
+    /// Number of commands whose replies may be long: reads, and writes that answer what was stored.
     pub fn reads(&self) -> usize {
         self.reads
     }
@@ -67,6 +67,7 @@ impl Run {
     pub fn push_write(&mut self, spec: &'static CommandSpec, db: Db, args: &[&[u8]]) {
         Encoder(&mut self.log).command(db, args);
         self.ops.push(Op::Write { spec });
+        self.reads += usize::from(answers_value(spec, args.len()));
     }
 
     /// Adds a read.
@@ -89,6 +90,16 @@ impl Run {
     }
 }
 
+/// Whether a write answers what was stored. SET does so with an option only.
+#[inline]
+pub fn answers_value(spec: &CommandSpec, args: usize) -> bool {
+    const PLAIN_SET_ARGS: usize = 3;
+    match spec.keys {
+        [KeySpec::Range { access: Access::Variable, .. }] => args > PLAIN_SET_ARGS,
+        _ => spec.flags.has(Flags::ANSWERS_VALUE),
+    }
+}
+
 /// What a connection is woken through: replies of its run, and orders from others.
 #[derive(Default)]
 pub struct Mailbox {
@@ -100,7 +111,7 @@ pub struct Mailbox {
 struct MailboxState {
     waker: Option<Waker>,
     /// Replies of the run that is done.
-    replies: Vec<u8>,
+    replies: ReplyBuffer,
     done: bool,
     /// Somebody wants the connection to look around (it was killed, unpaused…).
     poked: bool,
@@ -145,14 +156,10 @@ impl Mailbox {
     }
 
     /// Ready when the submitted run is done: its replies are appended to `out`.
-    pub fn poll_done(&self, cx: &mut Context<'_>, out: &mut Vec<u8>) -> Poll<()> {
+    pub fn poll_done(&self, cx: &mut Context<'_>, out: &mut ReplyBuffer) -> Poll<()> {
         let mut state = self.state.lock();
         if std::mem::take(&mut state.done) {
-            if out.is_empty() {
-                std::mem::swap(out, &mut state.replies);
-            } else {
-                out.append(&mut state.replies);
-            }
+            out.append(&mut state.replies);
             return Poll::Ready(());
         }
         register(&mut state.waker, cx);
@@ -160,12 +167,12 @@ impl Mailbox {
     }
 
     /// Lends an empty reply buffer to whoever executes the run.
-    pub(crate) fn take_buffer(&self) -> Vec<u8> {
+    pub(crate) fn take_buffer(&self) -> ReplyBuffer {
         std::mem::take(&mut self.state.lock().replies)
     }
 
     /// Delivers the replies of the run; returns whom to wake, so that it can be done without locks.
-    pub(crate) fn deliver(&self, replies: Vec<u8>) -> Option<Waker> {
+    pub(crate) fn deliver(&self, replies: ReplyBuffer) -> Option<Waker> {
         let mut state = self.state.lock();
         state.replies = replies;
         state.done = true;

@@ -2,6 +2,8 @@
 
 use std::io;
 
+use crate::codec::DecodeError;
+
 /// Result of a storage operation.
 pub type StorageResult<T> = Result<T, StorageError>;
 
@@ -31,6 +33,12 @@ pub enum StorageError {
         /// What was found.
         detail: String,
     },
+}
+
+impl From<DecodeError> for StorageError {
+    fn from(DecodeError { what, reason, offset }: DecodeError) -> Self {
+        Self::Corrupt { what, detail: format!("{reason}, before byte {offset}") }
+    }
 }
 
 impl StorageError {

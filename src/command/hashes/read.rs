@@ -4,7 +4,7 @@ use crate::command::context::ReadContext;
 use crate::command::error::CommandResult;
 use crate::command::scan::{Options, parse_cursor};
 use crate::command::text::reply_len;
-use crate::resp::Reply;
+use crate::resp::{Reply, ReplyBuffer};
 use crate::storage::{HashRead, ScanCursor, StorageResult};
 
 /// `HGET key field`
@@ -121,8 +121,8 @@ pub(super) fn hscan(ctx: &ReadContext<'_>, args: &[&[u8]], reply: &mut Reply<'_>
         return Ok(());
     };
     let options = Options::of_hscan(args)?;
-    let mut elements = Vec::new();
-    let mut out = Reply::new(&mut elements, reply.protocol());
+    let mut elements = ReplyBuffer::default();
+    let mut out = elements.reply(reply.protocol());
     let mut count = 0;
     let ScanCursor(next) = hash.scan(cursor, options.count, &mut |field, value| {
         if options.matches(field) {
@@ -138,6 +138,6 @@ pub(super) fn hscan(ctx: &ReadContext<'_>, args: &[&[u8]], reply: &mut Reply<'_>
     reply.array(2);
     reply.bulk_display(next);
     reply.array(count);
-    reply.raw(&elements);
+    reply.append(&mut elements);
     Ok(())
 }

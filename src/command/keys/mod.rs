@@ -10,6 +10,7 @@ mod transfer;
 mod walk;
 
 pub(super) use transfer::database;
+pub(crate) use transfer::{CopyOptions, move_destination};
 
 use super::spec::{Access, Arg, Arity, CommandSpec, Flags, Group, Handler, KeySpec, Subcommand};
 use basic::{del, exists, touch, type_of};
@@ -17,6 +18,13 @@ use expire::{expire, expireat, expiretime, persist, pexpire, pexpireat, pexpiret
 use object::object;
 use transfer::{copy, move_key, rename, renamenx};
 use walk::{keys, randomkey, scan};
+
+/// When EXPIRE and its kin set the new expiry.
+const EXPIRY_CONDITION: Arg = Arg::one_of(
+    "condition",
+    &[Arg::word("nx", "NX"), Arg::word("xx", "XX"), Arg::word("gt", "GT"), Arg::word("lt", "LT")],
+)
+.optional();
 
 /// The commands of this family.
 pub(super) static COMMANDS: &[CommandSpec] = &[
@@ -75,15 +83,7 @@ pub(super) static COMMANDS: &[CommandSpec] = &[
         keys: &[KeySpec::one(1, Access::Update)],
         summary: "Makes a key expire after some seconds.",
         complexity: "O(1)",
-        args: &[
-            Arg::key("key"),
-            Arg::integer("seconds"),
-            Arg::one_of(
-                "condition",
-                &[Arg::word("nx", "NX"), Arg::word("xx", "XX"), Arg::word("gt", "GT"), Arg::word("lt", "LT")],
-            )
-            .optional(),
-        ],
+        args: &[Arg::key("key"), Arg::integer("seconds"), EXPIRY_CONDITION],
         handler: Handler::Write(expire),
         ..CommandSpec::BASE
     },
@@ -96,15 +96,7 @@ pub(super) static COMMANDS: &[CommandSpec] = &[
         keys: &[KeySpec::one(1, Access::Update)],
         summary: "Makes a key expire at a Unix time in seconds.",
         complexity: "O(1)",
-        args: &[
-            Arg::key("key"),
-            Arg::unix_time("unix-time-seconds"),
-            Arg::one_of(
-                "condition",
-                &[Arg::word("nx", "NX"), Arg::word("xx", "XX"), Arg::word("gt", "GT"), Arg::word("lt", "LT")],
-            )
-            .optional(),
-        ],
+        args: &[Arg::key("key"), Arg::unix_time("unix-time-seconds"), EXPIRY_CONDITION],
         handler: Handler::Write(expireat),
         ..CommandSpec::BASE
     },
@@ -234,15 +226,7 @@ pub(super) static COMMANDS: &[CommandSpec] = &[
         keys: &[KeySpec::one(1, Access::Update)],
         summary: "Makes a key expire after some milliseconds.",
         complexity: "O(1)",
-        args: &[
-            Arg::key("key"),
-            Arg::integer("milliseconds"),
-            Arg::one_of(
-                "condition",
-                &[Arg::word("nx", "NX"), Arg::word("xx", "XX"), Arg::word("gt", "GT"), Arg::word("lt", "LT")],
-            )
-            .optional(),
-        ],
+        args: &[Arg::key("key"), Arg::integer("milliseconds"), EXPIRY_CONDITION],
         handler: Handler::Write(pexpire),
         ..CommandSpec::BASE
     },
@@ -255,15 +239,7 @@ pub(super) static COMMANDS: &[CommandSpec] = &[
         keys: &[KeySpec::one(1, Access::Update)],
         summary: "Makes a key expire at a Unix time in milliseconds.",
         complexity: "O(1)",
-        args: &[
-            Arg::key("key"),
-            Arg::unix_time("unix-time-milliseconds"),
-            Arg::one_of(
-                "condition",
-                &[Arg::word("nx", "NX"), Arg::word("xx", "XX"), Arg::word("gt", "GT"), Arg::word("lt", "LT")],
-            )
-            .optional(),
-        ],
+        args: &[Arg::key("key"), Arg::unix_time("unix-time-milliseconds"), EXPIRY_CONDITION],
         handler: Handler::Write(pexpireat),
         ..CommandSpec::BASE
     },

@@ -65,23 +65,43 @@ fn move_value(ctx: &mut WriteContext<'_>, from: &[u8], to: &[u8], replace: bool)
     Ok(true)
 }
 
+/// What COPY is told to do.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct CopyOptions {
+    /// The database of the copy.
+    pub(crate) db: Db,
+    /// Whether a key that is there already makes room.
+    pub(crate) replace: bool,
+}
+
+impl CopyOptions {
+    /// Reads the options of a COPY in database `db` of `databases`, and refuses a copy of a key to itself.
+    pub(crate) fn parse(db: Db, databases: u16, args: &[&[u8]]) -> Result<Self, CommandError> {
+        let mut options = Self { db, replace: false };
+        let mut cursor = Cursor::new(args, 3);
+        while cursor.remaining() > 0 {
+            if cursor.accept("REPLACE") {
+                options.replace = true;
+            } else if cursor.remaining() > 1 && cursor.accept("DB") {
+                options.db = database(int(cursor.required()?)?, databases)?;
+            } else {
+                return Err(SYNTAX);
+            }
+        }
+        if options.db == db && args[1] == args[2] { Err(SAME) } else { Ok(options) }
+    }
+}
+
+/// The database that a MOVE in database `db` of `databases` names.
+pub(crate) fn move_destination(db: Db, databases: u16, args: &[&[u8]]) -> Result<Db, CommandError> {
+    let destination = database(int(args[2])?, databases)?;
+    if destination == db { Err(SAME) } else { Ok(destination) }
+}
+
 /// `COPY source destination [DB destination-db] [REPLACE]`
 pub(super) fn copy(ctx: &mut WriteContext<'_>, args: &[&[u8]], reply: &mut Reply<'_>) -> CommandResult {
-    let (mut db, mut replace) = (ctx.db, false);
-    let mut cursor = Cursor::new(args, 3);
-    while cursor.remaining() > 0 {
-        if cursor.accept("REPLACE") {
-            replace = true;
-        } else if cursor.remaining() > 1 && cursor.accept("DB") {
-            db = database(int(cursor.required()?)?, ctx.shared.databases)?;
-        } else {
-            return Err(SYNTAX);
-        }
-    }
+    let CopyOptions { db, replace } = CopyOptions::parse(ctx.db, ctx.shared.databases, args)?;
     let (from, to) = (ctx.at(args[1]), Address::new(db, args[2]));
-    if from.db == to.db && from.key == to.key {
-        return Err(SAME);
-    }
     let found = value(ctx, from)?;
     ctx.count(found.is_some());
     let copied = match found {
@@ -98,10 +118,7 @@ pub(super) fn copy(ctx: &mut WriteContext<'_>, args: &[&[u8]], reply: &mut Reply
 
 /// `MOVE key db`
 pub(super) fn move_key(ctx: &mut WriteContext<'_>, args: &[&[u8]], reply: &mut Reply<'_>) -> CommandResult {
-    let db = database(int(args[2])?, ctx.shared.databases)?;
-    if db == ctx.db {
-        return Err(SAME);
-    }
+    let db = move_destination(ctx.db, ctx.shared.databases, args)?;
     let (from, to) = (ctx.at(args[1]), Address::new(db, args[1]));
     let moved = match value(ctx, from)? {
         Some((object, expires_at)) if !exists(ctx, to)? => {
@@ -115,4 +132,34 @@ pub(super) fn move_key(ctx: &mut WriteContext<'_>, args: &[&[u8]], reply: &mut R
     };
     reply.integer(i64::from(moved));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<CopyOptions, String> {
+        let args: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();
+        CopyOptions::parse(Db(0), 16, &args).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn options_of_copy_stand_in_any_order_and_the_last_counts() {
+        assert_eq!(parse("COPY a b"), Ok(CopyOptions { db: Db(0), replace: false }));
+        assert_eq!(parse("COPY a b replace DB 3"), Ok(CopyOptions { db: Db(3), replace: true }));
+        assert_eq!(parse("COPY a b DB 3 DB 4"), Ok(CopyOptions { db: Db(4), replace: false }));
+        assert_eq!(parse("COPY db 5"), Ok(CopyOptions { db: Db(0), replace: false }), "keys are no options");
+    }
+
+    #[test]
+    fn what_copy_cannot_do_is_refused() {
+        assert_eq!(parse("COPY a b DB"), Err("ERR syntax error".to_owned()));
+        assert_eq!(parse("COPY a b DB x"), Err("ERR value is not an integer or out of range".to_owned()));
+        assert_eq!(parse("COPY a b DB 16"), Err("ERR DB index is out of range".to_owned()));
+        assert_eq!(parse("COPY a a"), Err("ERR source and destination objects are the same".to_owned()));
+        assert_eq!(
+            move_destination(Db(1), 16, &[b"MOVE", b"k", b"16"]).map_err(|error| error.to_string()),
+            Err("ERR DB index is out of range".to_owned())
+        );
+    }
 }

@@ -7,7 +7,7 @@
 use crate::command::context::ReadContext;
 use crate::command::error::CommandResult;
 use crate::command::scan::{Options, parse_cursor};
-use crate::resp::Reply;
+use crate::resp::{Reply, ReplyBuffer};
 use crate::storage::{Engine, EngineKind, Kind, ScanCursor, StorageResult};
 use crate::types::glob;
 
@@ -32,26 +32,26 @@ pub(super) fn keys(ctx: &ReadContext<'_>, args: &[&[u8]], reply: &mut Reply<'_>)
             true
         })?;
     }
-    let Found { bytes, count, .. } = found;
+    let Found { mut keys, count, .. } = found;
     reply.array(count);
-    reply.raw(&bytes);
+    reply.append(&mut keys);
     Ok(())
 }
 
 /// Keys as a reply whose header comes later, when their number is known.
 struct Found {
-    bytes: Vec<u8>,
+    keys: ReplyBuffer,
     count: usize,
     protocol: crate::resp::Protocol,
 }
 
 impl Found {
     fn new(reply: &Reply<'_>) -> Self {
-        Self { bytes: Vec::new(), count: 0, protocol: reply.protocol() }
+        Self { keys: ReplyBuffer::default(), count: 0, protocol: reply.protocol() }
     }
 
     fn push(&mut self, key: &[u8]) {
-        Reply::new(&mut self.bytes, self.protocol).bulk(key);
+        self.keys.reply(self.protocol).bulk(key);
         self.count += 1;
     }
 }
@@ -82,7 +82,7 @@ pub(super) fn scan(ctx: &ReadContext<'_>, args: &[&[u8]], reply: &mut Reply<'_>)
     reply.array(2);
     reply.bulk_display(next.0);
     reply.array(found.count);
-    reply.raw(&found.bytes);
+    reply.append(&mut found.keys);
     Ok(())
 }
 
@@ -139,7 +139,7 @@ fn by_prefix(
         return Ok(false);
     }
     let limit = options.count.max(PREFIX_MAX_KEYS);
-    let (start_bytes, start_count) = (found.bytes.len(), found.count);
+    let (start_bytes, start_count) = (found.keys.len(), found.count);
     let (mut visited, mut complete) = (0, true);
     let ordered = engine.range(ctx.db, Included(&prefix), Unbounded, false, ctx.now, &mut |key, kind| {
         if !key.starts_with(&prefix) {
@@ -153,7 +153,7 @@ fn by_prefix(
         complete
     })?;
     if ordered.is_none() || !complete {
-        found.bytes.truncate(start_bytes);
+        found.keys.truncate(start_bytes);
         found.count = start_count;
         return Ok(false);
     }

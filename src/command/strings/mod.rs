@@ -17,6 +17,11 @@ use number::{decr, decrby, incr, incrby, incrbyfloat};
 use read::{get, getrange, mget, strlen};
 use set::{getdel, getex, getset, mset, msetnx, psetex, set, setex, setnx};
 
+const EX: Arg = Arg::integer("seconds").after("EX");
+const PX: Arg = Arg::integer("milliseconds").after("PX");
+const EXAT: Arg = Arg::unix_time("unix-time-seconds").after("EXAT");
+const PXAT: Arg = Arg::unix_time("unix-time-milliseconds").after("PXAT");
+
 /// The commands of this family.
 pub(super) static COMMANDS: &[CommandSpec] = &[
     CommandSpec {
@@ -76,7 +81,7 @@ pub(super) static COMMANDS: &[CommandSpec] = &[
         since: "6.2.0",
         group: Group::String,
         arity: Arity::exactly(2),
-        flags: Flags::WRITE.or(Flags::FAST),
+        flags: Flags::WRITE.or(Flags::FAST).or(Flags::ANSWERS_VALUE),
         keys: &[KeySpec::one(1, Access::Take)],
         summary: "Returns the string at a key and deletes the key.",
         complexity: "O(1)",
@@ -89,23 +94,13 @@ pub(super) static COMMANDS: &[CommandSpec] = &[
         since: "6.2.0",
         group: Group::String,
         arity: Arity::at_least(2),
-        flags: Flags::WRITE.or(Flags::FAST),
+        flags: Flags::WRITE.or(Flags::FAST).or(Flags::ANSWERS_VALUE),
         keys: &[KeySpec::one(1, Access::ReadWrite)],
         summary: "Returns the string at a key and changes when the key expires.",
         complexity: "O(1)",
         args: &[
             Arg::key("key"),
-            Arg::one_of(
-                "expiration",
-                &[
-                    Arg::integer("seconds").after("EX"),
-                    Arg::integer("milliseconds").after("PX"),
-                    Arg::unix_time("unix-time-seconds").after("EXAT"),
-                    Arg::unix_time("unix-time-milliseconds").after("PXAT"),
-                    Arg::word("persist", "PERSIST"),
-                ],
-            )
-            .optional(),
+            Arg::one_of("expiration", &[EX, PX, EXAT, PXAT, Arg::word("persist", "PERSIST")]).optional(),
         ],
         handler: Handler::Write(getex),
         ..CommandSpec::BASE
@@ -128,7 +123,7 @@ pub(super) static COMMANDS: &[CommandSpec] = &[
         since: "1.0.0",
         group: Group::String,
         arity: Arity::exactly(3),
-        flags: Flags::WRITE.or(Flags::DENYOOM).or(Flags::FAST),
+        flags: Flags::WRITE.or(Flags::DENYOOM).or(Flags::FAST).or(Flags::ANSWERS_VALUE),
         keys: &[KeySpec::one(1, Access::ReadWrite)],
         summary: "Sets a key to a string and returns the one it held before.",
         complexity: "O(1)",
@@ -265,17 +260,7 @@ pub(super) static COMMANDS: &[CommandSpec] = &[
             Arg::string("value"),
             Arg::one_of("condition", &[Arg::word("nx", "NX"), Arg::word("xx", "XX")]).optional(),
             Arg::word("get", "GET").optional(),
-            Arg::one_of(
-                "expiration",
-                &[
-                    Arg::integer("seconds").after("EX"),
-                    Arg::integer("milliseconds").after("PX"),
-                    Arg::unix_time("unix-time-seconds").after("EXAT"),
-                    Arg::unix_time("unix-time-milliseconds").after("PXAT"),
-                    Arg::word("keepttl", "KEEPTTL"),
-                ],
-            )
-            .optional(),
+            Arg::one_of("expiration", &[EX, PX, EXAT, PXAT, Arg::word("keepttl", "KEEPTTL")]).optional(),
         ],
         handler: Handler::Write(set),
         ..CommandSpec::BASE

@@ -29,7 +29,7 @@
 use bytes::Bytes;
 
 use super::Class;
-use crate::raft::codec::{DecodeError, Reader};
+use crate::codec::{DecodeError, Reader};
 use crate::types::NodeId;
 
 /// The version of frames, and of the hello.
@@ -106,14 +106,14 @@ impl Header {
 
     /// Reads what follows the length.
     pub(super) fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let mut reader = Reader(bytes);
+        let mut reader = Reader::new(bytes, "bus frame");
         if reader.u8()? != VERSION {
-            return Err(DecodeError("a frame of an unknown version"));
+            return Err(reader.error("a frame of an unknown version"));
         }
-        let kind = Kind::from_code(reader.u8()?).ok_or(DecodeError("a frame of an unknown kind"))?;
+        let kind = Kind::from_code(reader.u8()?).ok_or_else(|| reader.error("a frame of an unknown kind"))?;
         let service = reader.u8()?;
         if reader.u8()? != 0 {
-            return Err(DecodeError("a frame's reserved byte is not zero"));
+            return Err(reader.error("a frame's reserved byte is not zero"));
         }
         Ok(Self { kind, service, group: reader.u32()?, request: reader.u64()? })
     }
@@ -198,14 +198,14 @@ impl Hello {
     }
 
     pub(super) fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let mut reader = Reader(bytes);
+        let mut reader = Reader::new(bytes, "bus hello");
         if reader.bytes(MAGIC.len())? != MAGIC {
-            return Err(DecodeError("this is not a kvorum bus"));
+            return Err(reader.error("this is not a kvorum bus"));
         }
         let cluster = reader.u128()?;
         let node = NodeId(reader.u64()?);
-        let class = Class::from_code(reader.u8()?).ok_or(DecodeError("a connection of an unknown class"))?;
-        reader.finish()?;
+        let class = Class::from_code(reader.u8()?).ok_or_else(|| reader.error("a connection of an unknown class"))?;
+        reader.end()?;
         Ok(Self { cluster, node, class })
     }
 }

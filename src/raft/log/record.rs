@@ -30,8 +30,9 @@
 
 use bytes::Bytes;
 
-use super::super::codec::{self, DecodeError, Reader};
+use super::super::codec;
 use super::super::types::{Entry, EntryPayload, LogId, Payload, Vote};
+use crate::codec::{DecodeError, Reader};
 
 /// Bytes before a record's body.
 pub(super) const HEAD_BYTES: usize = 12;
@@ -39,6 +40,9 @@ pub(super) const HEAD_BYTES: usize = 12;
 pub(super) const ENTRY_OVERHEAD_BYTES: usize = HEAD_BYTES + 5 + 24;
 /// The group number of records that belong to the node.
 pub(super) const NODE_GROUP: u32 = u32::MAX;
+
+/// What errors call the bytes that are read here.
+const RECORD: &str = "log record";
 
 const KIND_BLANK: u8 = 1;
 const KIND_NORMAL: u8 = 2;
@@ -114,7 +118,7 @@ impl BadRecord {
         match self {
             BadRecord::Incomplete => "the record is incomplete",
             BadRecord::Checksum => "the checksum does not match",
-            BadRecord::Body(DecodeError(reason)) => reason,
+            BadRecord::Body(error) => error.reason,
         }
     }
 }
@@ -198,7 +202,7 @@ impl Framer {
     /// Length of the whole record at the front of `bytes`, if its head is sound.
     pub(super) fn record_length(&self, bytes: &[u8]) -> Result<usize, BadRecord> {
         let head = bytes.get(..HEAD_BYTES).ok_or(BadRecord::Incomplete)?;
-        let mut reader = Reader(head);
+        let mut reader = Reader::new(head, RECORD);
         let (length, _, head_check) = (word(&mut reader), word(&mut reader), word(&mut reader));
         if self.check(&head[..8]) != head_check {
             return Err(BadRecord::Checksum);
@@ -210,7 +214,7 @@ impl Framer {
     pub(super) fn read<'a>(&self, bytes: &'a [u8]) -> Result<(u32, Body<'a>, usize), BadRecord> {
         let length = self.record_length(bytes)?;
         let body = bytes.get(HEAD_BYTES..length).ok_or(BadRecord::Incomplete)?;
-        let mut reader = Reader(&bytes[4..8]);
+        let mut reader = Reader::new(&bytes[4..8], RECORD);
         if self.check(body) != word(&mut reader) {
             return Err(BadRecord::Checksum);
         }
@@ -230,28 +234,28 @@ fn word(reader: &mut Reader<'_>) -> u32 {
 
 /// Takes a body apart. Any bytes may come in.
 pub(super) fn decode_body(body: &[u8]) -> Result<(u32, Body<'_>), DecodeError> {
-    let mut reader = Reader(body);
+    let mut reader = Reader::new(body, RECORD);
     let group = reader.u32()?;
     let kind = reader.u8()?;
     let decoded = match kind {
-        KIND_BLANK => Body::Entry(reader.log_id()?, EntryBody::Blank),
+        KIND_BLANK => Body::Entry(codec::log_id(&mut reader)?, EntryBody::Blank),
         KIND_NORMAL => {
-            let id = reader.log_id()?;
-            Body::Entry(id, EntryBody::Normal(std::mem::take(&mut reader.0)))
+            let id = codec::log_id(&mut reader)?;
+            Body::Entry(id, EntryBody::Normal(reader.take_rest()))
         }
         KIND_MEMBERSHIP => {
-            let id = reader.log_id()?;
-            Body::Entry(id, EntryBody::Membership(std::mem::take(&mut reader.0)))
+            let id = codec::log_id(&mut reader)?;
+            Body::Entry(id, EntryBody::Membership(reader.take_rest()))
         }
-        KIND_VOTE => Body::Vote(reader.vote()?),
-        KIND_COMMITTED => Body::Committed(reader.log_id()?),
-        KIND_TRUNCATE_AFTER => Body::TruncateAfter(reader.optional_log_id()?),
-        KIND_PURGE => Body::Purge(reader.log_id()?),
-        KIND_OPENED => Body::Opened(reader.bytes(16)?.try_into().expect("the slice has 16 bytes")),
+        KIND_VOTE => Body::Vote(codec::vote(&mut reader)?),
+        KIND_COMMITTED => Body::Committed(codec::log_id(&mut reader)?),
+        KIND_TRUNCATE_AFTER => Body::TruncateAfter(codec::optional_log_id(&mut reader)?),
+        KIND_PURGE => Body::Purge(codec::log_id(&mut reader)?),
+        KIND_OPENED => Body::Opened(reader.array()?),
         KIND_SYNCED => Body::Synced(Position { segment: reader.u64()?, offset: reader.u64()? }),
-        _ => return Err(DecodeError("a record of an unknown kind")),
+        _ => return Err(reader.error("a record of an unknown kind")),
     };
-    reader.finish()?;
+    reader.end()?;
     Ok((group, decoded))
 }
 

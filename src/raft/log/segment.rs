@@ -18,7 +18,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::super::codec::Reader;
+use crate::codec::Reader;
 
 /// Bytes before the first record.
 pub(super) const HEADER_BYTES: usize = 32;
@@ -50,15 +50,17 @@ impl Header {
         if &header[..8] != MAGIC {
             return Err("this is not a log segment");
         }
-        let mut reader = Reader(&header[8..]);
-        let (version, check) = (reader.u32().map_err(|error| error.0)?, reader.u32().map_err(|error| error.0)?);
+        let mut reader = Reader::new(&header[8..], "segment header");
+        let (version, check) =
+            (reader.u32().map_err(|error| error.reason)?, reader.u32().map_err(|error| error.reason)?);
         if version != VERSION {
             return Err("a segment of an unknown version");
         }
         if check != crc32fast::hash(&header[16..]) {
             return Err("the header's checksum does not match");
         }
-        let (log_id, segment) = (reader.u64().map_err(|error| error.0)?, reader.u64().map_err(|error| error.0)?);
+        let (log_id, segment) =
+            (reader.u64().map_err(|error| error.reason)?, reader.u64().map_err(|error| error.reason)?);
         Ok(Self { log_id, segment })
     }
 }

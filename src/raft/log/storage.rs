@@ -183,7 +183,7 @@ fn read_run(shared: &Shared, group: u32, run: &Run, out: &mut Vec<Entry>) -> io:
             && id.index <= wanted.start
         {
             if id.index == wanted.start {
-                out.push(entry.to_entry(*id).map_err(|error| corrupt(error.0))?);
+                out.push(entry.to_entry(*id).map_err(|error| corrupt(error.reason))?);
                 wanted.start += 1;
             }
         } else if owner == group && matches!(body, Body::Entry(..)) {

@@ -10,7 +10,7 @@ const ENTRIES_DEFAULT: i64 = 10;
 /// `SLOWLOG subcommand …`
 pub(super) fn slowlog(call: &mut Call<'_>) -> Executed {
     match call.subcommand().as_str() {
-        "GET" => get(call),
+        "GET" if call.args.len() <= 3 => get(call),
         "HELP" => call.help("SLOWLOG"),
         "LEN" => {
             let length = call.server.shard.slowlog.len();

@@ -20,8 +20,9 @@ use super::fields::LargeHash;
 use super::record::{EDITED, EXPIRES, FORM_BYTES, FORM_COMPACT, FORM_INT, FORM_LARGE, FORM_MASK, Payload, Record};
 use super::slot_table::{Large, SlotTable};
 use super::{Databases, database_mut};
+use crate::codec::{Reader, push_run, push_varint};
 use crate::storage::StorageResult;
-use crate::storage::object_codec::{Reader, push_run, push_varint};
+use crate::storage::object_codec::corrupt;
 use crate::types::slot::slot_of;
 use crate::types::{Db, SLOT_COUNT, Slot};
 
@@ -113,16 +114,16 @@ fn write_record(out: &mut Vec<u8>, table: &SlotTable, blob: &Blob) {
 /// damage are there then.
 pub(super) fn load(chunk: &[u8], clock: u32, databases: &mut Databases) -> StorageResult<()> {
     let mut reader = Reader::new(chunk, "snapshot chunk");
-    let version = reader.byte()?;
+    let version = reader.u8()?;
     if version != VERSION {
-        return Err(reader.corrupt(format_args!("version {version}")));
+        return Err(corrupt(&reader, format_args!("version {version}")));
     }
     while reader.remaining() > 0 {
-        let db = Db(u16::from_le_bytes(reader.array()?));
-        let slot = Slot(u16::from_le_bytes(reader.array()?));
-        let count = u32::from_le_bytes(reader.array()?);
+        let db = Db(reader.u16()?);
+        let slot = Slot(reader.u16()?);
+        let count = reader.u32()?;
         if slot.0 >= SLOT_COUNT || count == 0 || count as usize > reader.remaining() / RECORD_MIN_BYTES {
-            return Err(reader.corrupt(format_args!("{count} keys in slot {}", slot.0)));
+            return Err(corrupt(&reader, format_args!("{count} keys in slot {}", slot.0)));
         }
         let database = database_mut(databases, db);
         database.reserve(slot, count as usize);
@@ -137,7 +138,7 @@ fn load_record(reader: &mut Reader<'_>, slot: Slot, clock: u32, database: &mut D
     let bytes = reader.run()?;
     let (tag, key, payload) = split_record(bytes)?;
     if slot_of(key) != slot {
-        return Err(reader.corrupt(format_args!("a key that is not of slot {}", slot.0)));
+        return Err(corrupt(reader, format_args!("a key that is not of slot {}", slot.0)));
     }
     let large = match tag & FORM_MASK {
         FORM_BYTES => None,
@@ -147,52 +148,52 @@ fn load_record(reader: &mut Reader<'_>, slot: Slot, clock: u32, database: &mut D
             None
         }
         FORM_LARGE if payload.is_empty() => Some(load_large(reader)?),
-        form => return Err(reader.corrupt(format_args!("a value of form {form} and {} bytes", payload.len()))),
+        form => return Err(corrupt(reader, format_args!("a value of form {form} and {} bytes", payload.len()))),
     };
     let is_new = database.load(slot, key, large, |index| match index {
         Some(index) => Blob::concat(&[bytes, &index.to_le_bytes()], clock),
         None => Blob::concat(&[bytes], clock),
     });
-    if is_new { Ok(()) } else { Err(reader.corrupt("a key that stands twice")) }
+    if is_new { Ok(()) } else { Err(corrupt(reader, "a key that stands twice")) }
 }
 
 /// Tag, key and payload of a record that may be damaged.
 fn split_record(bytes: &[u8]) -> StorageResult<(u8, &[u8], &[u8])> {
     let mut reader = Reader::new(bytes, "snapshot record");
-    let tag = reader.byte()?;
+    let tag = reader.u8()?;
     let edited_of_other_form = tag & EDITED != 0 && tag & FORM_MASK != FORM_BYTES;
     if tag & !(FORM_MASK | EDITED | EXPIRES) != 0 || edited_of_other_form {
-        return Err(reader.corrupt(format_args!("tag {tag:#04x}")));
+        return Err(corrupt(&reader, format_args!("tag {tag:#04x}")));
     }
     if tag & EXPIRES != 0 {
         reader.array::<8>()?;
     }
     let key = reader.run()?;
-    let payload = reader.bytes(reader.remaining() as u64)?;
+    let payload = reader.take_rest();
     Ok((tag, key, payload))
 }
 
 fn load_large(reader: &mut Reader<'_>) -> StorageResult<Large> {
-    match reader.byte()? {
+    match reader.u8()? {
         LARGE_STRING => Ok(Large::String(reader.run()?.to_vec())),
         LARGE_HASH => {
             let count = reader.varint()?;
             if count == 0 || count > (reader.remaining() / RECORD_MIN_BYTES) as u64 {
-                return Err(reader.corrupt(format_args!("a hash of {count} fields")));
+                return Err(corrupt(reader, format_args!("a hash of {count} fields")));
             }
             let mut hash = LargeHash::with_capacity(count as usize);
             for _ in 0..count {
                 let bytes = reader.run()?;
                 let (tag, ..) = split_record(bytes)?;
                 if tag != FORM_BYTES {
-                    return Err(reader.corrupt(format_args!("a field with tag {tag:#04x}")));
+                    return Err(corrupt(reader, format_args!("a field with tag {tag:#04x}")));
                 }
                 if !hash.load(Blob::concat(&[bytes], 0)) {
-                    return Err(reader.corrupt("a field that stands twice"));
+                    return Err(corrupt(reader, "a field that stands twice"));
                 }
             }
             Ok(Large::Hash(Box::new(hash)))
         }
-        kind => Err(reader.corrupt(format_args!("a large value of kind {kind}"))),
+        kind => Err(corrupt(reader, format_args!("a large value of kind {kind}"))),
     }
 }

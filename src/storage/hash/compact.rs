@@ -5,10 +5,11 @@
 //! ```
 //!
 //! It reports the encoding `listpack`, whose thresholds it keeps. Look-ups walk it: with Redis's
-//! defaults it has 128 fields of 64 bytes at most.
+//! defaults it has 512 fields of 64 bytes at most.
 
+use crate::codec::{Reader, push_run, push_varint, read_varint, varint_bytes};
 use crate::storage::StorageResult;
-use crate::storage::object_codec::{Reader, push_run, push_varint, read_varint, refuse_duplicates, varint_bytes};
+use crate::storage::object_codec::{corrupt, refuse_duplicates};
 
 /// A field and its value.
 pub(super) type Pair<'a> = (&'a [u8], &'a [u8]);
@@ -132,10 +133,10 @@ pub(super) fn verify(compact: &[u8]) -> StorageResult<()> {
         reader.run()?;
     }
     if count == 0 {
-        return Err(reader.corrupt("it has no fields"));
+        return Err(corrupt(&reader, "it has no fields"));
     }
     refuse_duplicates(&reader, &fields)?;
-    reader.end()
+    Ok(reader.end()?)
 }
 
 #[cfg(test)]

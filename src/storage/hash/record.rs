@@ -14,7 +14,7 @@
 //! BYTES, whose key is the field.
 
 use super::blob::Blob;
-use crate::storage::object_codec::{VARINT_MAX_BYTES, read_varint, write_varint};
+use crate::codec::{VARINT_MAX_BYTES, read_varint, write_varint};
 use crate::types::UnixMs;
 
 /// The bits of a tag that tell the form.

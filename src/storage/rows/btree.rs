@@ -5,6 +5,9 @@
 //! file is sound whatever happens. Without any sync a crash of the machine could leave a file of which nothing
 //! is readable, and the log before the last snapshot is gone by then.
 //!
+//! The file is read through a map without read-ahead: what is in memory is up to the kernel, and it may be a small
+//! part of the file.
+//!
 //! Read transactions are not bound to threads, so that a read may be on any thread, and are kept for the
 //! next read until something is written: opening one costs more than looking up a row. A kept
 //! transaction would stop LMDB from reusing pages, hence all are dropped before a write.
@@ -61,7 +64,9 @@ impl BTreeStore {
     }
 
     fn explain(&self, error: heed::Error) -> StorageError {
-        if matches!(&error, heed::Error::Io(error) if error.raw_os_error() == Some(libc::EIO)) && self.disk_is_full() {
+        if matches!(&error, heed::Error::Io(error) if error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error()))
+            && self.disk_is_full()
+        {
             // LMDB's word for a write that the disk took only a part of.
             return StorageError::Io(io::Error::from(io::ErrorKind::StorageFull));
         }

@@ -20,10 +20,12 @@ pub(super) fn open_environment(path: &Path, options: &RowOptions) -> StorageResu
     loop {
         let mut builder = EnvOpenOptions::new().read_txn_without_tls();
         builder.map_size(map_bytes).max_readers(options.btree_readers);
-        let flags = if options.durable { EnvFlags::NO_META_SYNC } else { EnvFlags::NO_SYNC };
+        // Without `NO_READ_AHEAD` each look-up in a file larger than memory reads megabytes around every page it
+        // needs, and throws out of memory what the next look-ups need.
+        let flags = EnvFlags::NO_READ_AHEAD | if options.durable { EnvFlags::NO_META_SYNC } else { EnvFlags::NO_SYNC };
         // SAFETY: `NO_META_SYNC` may cost the last commit when the machine crashes, which the raft log has,
         // and never the file's integrity. `NO_SYNC` is for a cache, whose files are deleted before they would be
-        // opened again. `WRITE_MAP` and `NO_LOCK` are not set.
+        // opened again. `NO_READ_AHEAD` is advice to the kernel. `WRITE_MAP` and `NO_LOCK` are not set.
         unsafe { builder.flags(flags) };
         // SAFETY: the file belongs to this process alone. A shard's directory is locked by the node that
         // owns it, and heed refuses to open an environment twice in a process, so nothing changes the file

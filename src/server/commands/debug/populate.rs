@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::command::CommandError;
 use crate::command::error::NOT_INTEGER;
 use crate::command::{CommandSpec, find};
-use crate::resp::Protocol;
+use crate::resp::{Protocol, ReplyBuffer};
 use crate::server::Server;
 use crate::server::commands::{Call, Executed, late_error, late_ok};
 use crate::shard::{Mailbox, Refusal, Run, wait_done};
@@ -92,8 +92,9 @@ impl Writer<'_> {
                 }
             }
         }
-        let mut replies = Vec::new();
+        let mut replies = ReplyBuffer::default();
         wait_done(&self.mailbox, &mut replies).await;
+        let replies = replies.to_vec();
         // Replies are integers; a line that is none is the first error.
         match replies.split(|&byte| byte == b'\n').find(|line| line.starts_with(b"-")) {
             Some(error) => Err(String::from_utf8_lossy(&error[1..]).trim_end().to_owned()),
