@@ -24,6 +24,8 @@ const PAYLOAD_VERSION: u8 = 1;
 pub const METADATA_GROUP: ShardId = ShardId(0);
 /// Names of keyspace entries begin with this.
 const KEYSPACE: &str = "keyspace/";
+/// Name of the number of shards.
+const SHARDS: &str = "shards";
 
 type Map = BTreeMap<String, Vec<u8>>;
 
@@ -44,6 +46,17 @@ pub enum MetadataError {
         /// What the configuration says.
         configured: EngineKind,
         /// What holds the data.
+        existing: String,
+    },
+    /// The keys are divided otherwise.
+    #[error(
+        "setting shards is {configured}, but the keys in this data directory are divided over {existing} shards; \
+         restore the setting, or start with an empty data directory and import the data"
+    )]
+    ShardsChanged {
+        /// What the configuration says.
+        configured: usize,
+        /// How many there are.
         existing: String,
     },
 }
@@ -114,6 +127,27 @@ impl Metadata {
                     return Err(MetadataError::EngineChanged { name, configured, existing });
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// Compares the configured number of shards with that of the data, and notes it at the first start. To be
+    /// called before [`Self::reconcile_keyspaces`].
+    ///
+    /// # Errors
+    /// When the number has changed.
+    pub async fn reconcile_shards(&self, configured: usize) -> Result<(), MetadataError> {
+        // Directories of versions that had one shard only do not say so.
+        let is_old = || self.map.read().keys().any(|name| name.starts_with(KEYSPACE));
+        let existing = match self.get(SHARDS) {
+            Some(existing) => String::from_utf8_lossy(&existing).into_owned(),
+            None => if is_old() { 1 } else { configured }.to_string(),
+        };
+        if existing != configured.to_string() {
+            return Err(MetadataError::ShardsChanged { configured, existing });
+        }
+        if self.get(SHARDS).is_none() {
+            self.set(SHARDS, existing.as_bytes()).await?;
         }
         Ok(())
     }

@@ -4,18 +4,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use tokio::sync::Notify;
 
 use super::clients::Clients;
 use super::datadir::DataDir;
 use super::memory;
 use super::monitor::Monitors;
+use super::router::Router;
 use super::settings::Settings;
 use super::stats::Stats;
 use crate::command::{CommandError, CommandSpec, Flags, Handler, ServerCommand};
 use crate::raft::SharedLog;
-use crate::shard::{Shard, clock};
+use crate::shard::{Counters, Shard, clock};
+use crate::storage::KeyspaceRules;
 use crate::types::Db;
 
 /// Settings that are looked at for every batch, copied out of [`Settings`] when they change.
@@ -75,8 +77,13 @@ pub struct Server {
     pub settings: Arc<Settings>,
     /// Those looked at often.
     pub limits: HotLimits,
-    /// The data.
-    pub shard: Arc<Shard>,
+    pub(super) router: RwLock<Arc<Router>>,
+    /// The epoch of `router`.
+    pub(super) router_epoch: AtomicU64,
+    /// Which engine keeps which key, in all shards.
+    pub rules: Arc<KeyspaceRules>,
+    /// What is counted of commands.
+    pub counters: Arc<Counters>,
     /// The write-ahead log.
     pub log: Arc<SharedLog>,
     /// The data directory, locked.
@@ -98,6 +105,8 @@ pub struct Server {
     /// The port that clients connect to.
     pub port: u16,
     over_memory: AtomicBool,
+    /// All shards take snapshots, one after the other.
+    pub(super) saving: AtomicBool,
     pause: Pause,
     shutdown: Mutex<Option<ShutdownMode>>,
     shutdown_asked: Notify,
@@ -107,7 +116,9 @@ impl Server {
     /// Puts the parts together.
     pub fn new(
         settings: Arc<Settings>,
-        shard: Arc<Shard>,
+        router: Router,
+        rules: Arc<KeyspaceRules>,
+        counters: Arc<Counters>,
         log: Arc<SharedLog>,
         data_dir: DataDir,
         port: u16,
@@ -118,7 +129,10 @@ impl Server {
         let server = Self {
             settings,
             limits: HotLimits::default(),
-            shard,
+            router_epoch: AtomicU64::new(router.epoch()),
+            router: RwLock::new(Arc::new(router)),
+            rules,
+            counters,
             log,
             data_dir,
             clients: Clients::default(),
@@ -130,6 +144,7 @@ impl Server {
             used_memory: AtomicU64::new(startup_memory),
             port,
             over_memory: AtomicBool::new(false),
+            saving: AtomicBool::new(false),
             pause: Pause::default(),
             shutdown: Mutex::new(None),
             shutdown_asked: Notify::new(),
@@ -138,13 +153,13 @@ impl Server {
         Arc::new(server)
     }
 
-    /// Why a write may not be executed now, if it may not.
+    /// Why a write may not be executed on a shard now, if it may not.
     #[inline]
-    pub fn write_refusal(&self, spec: &CommandSpec) -> Option<CommandError> {
+    pub fn write_refusal(&self, spec: &CommandSpec, shard: &Shard) -> Option<CommandError> {
         if self.over_memory.load(Ordering::Relaxed) && spec.flags.has(Flags::DENYOOM) {
             return Some(CommandError::Static("OOM command not allowed when used memory > 'maxmemory'."));
         }
-        if self.shard.is_full() {
+        if shard.is_full() {
             return Some(CommandError::Static(
                 "MISCONF the disk is full: the write was not executed; writes are accepted again when there is room",
             ));
@@ -154,8 +169,8 @@ impl Server {
 
     /// Whether a write reads one engine and changes another, so that it cannot be in the log as it is.
     #[inline]
-    pub fn spans_engines(&self, spec: &CommandSpec, db: Db, args: &[&[u8]]) -> bool {
-        !self.shard.rules().single_engine() && self.shard.spans_engines(spec, db, args)
+    pub fn spans_engines(&self, shard: &Shard, spec: &CommandSpec, db: Db, args: &[&[u8]]) -> bool {
+        !self.rules.single_engine() && shard.spans_engines(spec, db, args)
     }
 
     /// Takes a sample of the memory in use and compares it with `maxmemory`.
@@ -256,13 +271,7 @@ impl Server {
     /// Zeroes the counters (`CONFIG RESETSTAT`).
     pub fn reset_stats(&self) {
         self.stats.reset();
-        self.shard.stats.reset();
+        self.counters.reset();
         self.stats.peak_memory.store(self.used_memory.load(Ordering::Relaxed), Ordering::Relaxed);
-    }
-
-    /// Number of keys in all databases.
-    pub fn key_count(&self) -> u64 {
-        let Some(store) = self.shard.read() else { return 0 };
-        (0..self.shard.shared().databases).map(|db| store.len(Db(db))).sum()
     }
 }

@@ -13,12 +13,14 @@ use super::banner::{BannerFacts, banner};
 use super::clients::Client;
 use super::datadir::DataDir;
 use super::process::{Server, ShutdownMode};
+use super::router::{Router, Target, equal_ranges};
 use super::settings::{Setting, Settings};
 use super::{connection, memory};
 use crate::cluster::metadata::Metadata;
 use crate::command::Shared;
 use crate::raft::{LogOptions, SharedLog};
-use crate::shard::{Shard, ShardOptions, clock, fsync_policy};
+use crate::shard::{Counters, Shard, ShardOptions, clock, fsync_policy};
+use crate::storage::KeyspaceRules;
 use crate::storage::rows::RowOptions;
 use crate::types::{NodeId, ShardId};
 
@@ -28,8 +30,12 @@ const HOUSEKEEPING: Duration = Duration::from_millis(100);
 const FAREWELL: Duration = Duration::from_millis(200);
 /// How long one step of the end may take on a disk that does not answer.
 const SHUTDOWN_STEP_MAX: Duration = Duration::from_secs(20);
-/// The shard of a standalone server.
-const ONLY_SHARD: ShardId = ShardId(1);
+/// Shards that are opened at the same time.
+const OPENING_MAX: usize = 8;
+/// Address space for the files of all B+ tree engines together: half of what a process has.
+const BTREE_MAPS_MAX_BYTES: u64 = 1 << 46;
+/// Smallest write buffer of an LSM engine.
+const LSM_WRITE_BUFFER_MIN_BYTES: usize = 64 * 1024;
 
 /// Starts the server and runs it until it is asked to end.
 ///
@@ -49,24 +55,18 @@ pub async fn run(settings: Arc<Settings>) -> anyhow::Result<()> {
     let node = NodeId(1);
     let metadata = Metadata::open(settings.dir().join("metadata"), node, Arc::clone(&log)).await?;
     let rules = Arc::new(settings.keyspace_rules());
+    let shard_count = usize::try_from(settings.int(Setting::Shards)).expect("the table bounds it");
+    metadata.reconcile_shards(shard_count).await?;
     metadata.reconcile_keyspaces(&rules).await?;
     let started = clock::instant();
-    let shard = Shard::open(ShardOptions {
-        id: ONLY_SHARD,
-        node,
-        dir: settings.dir().join("shard-1"),
-        log: Arc::clone(&log),
-        rules,
-        encoding: settings.encoding(),
-        rows: row_options(&settings),
-        shared: shared(&settings),
-        snapshot_log_bytes: settings.unsigned(Setting::SnapshotLogBytes),
-        snapshot_log_entries: settings.unsigned(Setting::SnapshotLogEntries),
-    })
-    .await?;
-    tracing::info!(seconds = started.elapsed().as_secs_f64(), index = shard.applied_index().0, "data is loaded");
+    let counters = Arc::<Counters>::default();
+    let shards = open_shards(&settings, node, &log, &rules, &counters, shard_count).await?;
+    let applied: u64 = shards.iter().map(|shard| shard.applied_index().0).sum();
+    tracing::info!(seconds = started.elapsed().as_secs_f64(), shards = shard_count, applied, "data is loaded");
 
-    let server = Server::new(Arc::clone(&settings), shard, log, data_dir, port, startup_memory);
+    let targets = shards.into_iter().map(Target::Local).collect();
+    let router = Router::new(1, targets, equal_ranges(shard_count));
+    let server = Server::new(Arc::clone(&settings), router, rules, counters, log, data_dir, port, startup_memory);
     let facts =
         BannerFacts { addresses: &addresses, node_id: server.data_dir.node_id(), keys: Some(server.key_count()) };
     print!("{}", banner(&settings, &facts));
@@ -81,6 +81,43 @@ pub async fn run(settings: Arc<Settings>) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Opens all shards, a few at a time; each replays its part of the log.
+async fn open_shards(
+    settings: &Settings,
+    node: NodeId,
+    log: &Arc<SharedLog>,
+    rules: &Arc<KeyspaceRules>,
+    counters: &Arc<Counters>,
+    count: usize,
+) -> anyhow::Result<Vec<Arc<Shard>>> {
+    let mut shards = Vec::with_capacity(count);
+    let numbers: Vec<u32> = (1..).take(count).collect();
+    for numbers in numbers.chunks(OPENING_MAX) {
+        let opening: Vec<_> = numbers
+            .iter()
+            .map(|&number| {
+                tokio::spawn(Shard::open(ShardOptions {
+                    id: ShardId(number),
+                    node,
+                    dir: settings.dir().join(format!("shard-{number}")),
+                    log: Arc::clone(log),
+                    rules: Arc::clone(rules),
+                    encoding: settings.encoding(),
+                    rows: row_options(settings, count),
+                    shared: shared(settings),
+                    snapshot_log_bytes: settings.unsigned(Setting::SnapshotLogBytes),
+                    snapshot_log_entries: settings.unsigned(Setting::SnapshotLogEntries),
+                    counters: Arc::clone(counters),
+                }))
+            })
+            .collect();
+        for (number, opening) in numbers.iter().zip(opening) {
+            shards.push(opening.await?.with_context(|| format!("shard {number}"))?);
+        }
+    }
+    Ok(shards)
+}
+
 /// The settings that handlers of commands obey.
 pub fn shared(settings: &Settings) -> Shared {
     Shared {
@@ -89,12 +126,15 @@ pub fn shared(settings: &Settings) -> Shared {
     }
 }
 
-fn row_options(settings: &Settings) -> RowOptions {
+/// The budgets of one shard's engines: the settings are about those of all shards together.
+fn row_options(settings: &Settings, shards: usize) -> RowOptions {
     let bytes = |setting| usize::try_from(settings.unsigned(setting)).unwrap_or(usize::MAX);
+    let map_bytes_max = BTREE_MAPS_MAX_BYTES / shards as u64;
     RowOptions {
-        lsm_block_cache_bytes: bytes(Setting::LsmBlockCacheBytes),
-        lsm_write_buffer_bytes: bytes(Setting::LsmWriteBufferBytes),
-        btree_map_bytes: bytes(Setting::BtreeMapBytes),
+        lsm_block_cache_bytes: bytes(Setting::LsmBlockCacheBytes) / shards,
+        lsm_write_buffer_bytes: (bytes(Setting::LsmWriteBufferBytes) / shards).max(LSM_WRITE_BUFFER_MIN_BYTES),
+        btree_map_bytes: usize::try_from(settings.unsigned(Setting::BtreeMapBytes).min(map_bytes_max))
+            .unwrap_or(usize::MAX),
         durable: settings.bool(Setting::Appendonly),
         ..RowOptions::default()
     }
@@ -215,21 +255,44 @@ async fn keep_house(server: Arc<Server>) {
     }
 }
 
-/// Lets the metadata group drop its part of the log when the shard has dropped its own; otherwise
-/// the few old entries of the metadata would keep the oldest segment for ever.
+/// Lets groups that write little drop their part of the log when others have dropped theirs: what one group
+/// keeps holds up the deletion of segments for all.
 async fn follow_snapshots(server: Arc<Server>, metadata: Arc<Metadata>) {
-    let mut seen = server.shard.status().snapshot_index;
+    let newest = |server: &Server| server.sum(|shard| shard.status().snapshot_index.unwrap_or(0));
+    let mut seen = newest(&server);
     let mut interval = tokio::time::interval(Duration::from_secs(1));
     loop {
         interval.tick().await;
-        let index = server.shard.status().snapshot_index;
-        if index != seen {
-            seen = index;
-            if let Err(error) = metadata.snapshot().await {
-                tracing::warn!(%error, "snapshot of the metadata failed");
-            }
+        let now = newest(&server);
+        if now == seen {
+            continue;
+        }
+        seen = now;
+        if let Err(error) = metadata.snapshot().await {
+            tracing::warn!(%error, "snapshot of the metadata failed");
+        }
+        if let Some(shard) = straggler(&server)
+            && let Err(error) = shard.snapshot().await
+        {
+            tracing::warn!(shard = shard.id().0, %error, "snapshot failed; the log is kept");
         }
     }
+}
+
+/// The shard that has gone longest without a snapshot, when the log has grown to more than what the shards may
+/// keep of it for themselves.
+fn straggler(server: &Server) -> Option<Arc<Shard>> {
+    let router = server.router();
+    let own = server.settings.unsigned(Setting::SnapshotLogBytes);
+    let bound = server.sum(|shard| own.max(shard.stats.snapshot_bytes())) + 2 * server.log.stats().current_bytes;
+    if router.len() == 1 || server.log.stats().bytes <= bound {
+        return None;
+    }
+    router
+        .shards()
+        .filter(|shard| !shard.snapshot_running() && shard.status().snapshot_index < shard.status().applied)
+        .min_by_key(|shard| shard.stats.snapshot_last())
+        .map(Arc::clone)
 }
 
 /// Waits for a signal or the SHUTDOWN command.
@@ -257,12 +320,12 @@ async fn close_log(server: &Server) -> anyhow::Result<()> {
 
 async fn shut_down(server: &Arc<Server>, metadata: &Metadata, save: bool) {
     tracing::info!("shutting down");
-    if save && let Err(error) = server.shard.snapshot().await {
+    if save && let Err(error) = server.snapshot().await {
         tracing::warn!(%error, "the snapshot asked for with the shutdown failed; the log has everything");
     }
     // On a full disk the groups wait for the log, and could not end before it gives up.
     let closed_early = if server.log.is_stalled().is_some() { Some(close_log(server).await) } else { None };
-    for group in [bounded(server.shard.shutdown()).await, bounded(metadata.shutdown()).await] {
+    for group in [bounded(server.shut_down_shards()).await, bounded(metadata.shutdown()).await] {
         if group.is_none() {
             tracing::error!("a raft group did not end in time");
         }

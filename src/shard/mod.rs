@@ -35,7 +35,7 @@ use std::task::Poll;
 use parking_lot::{RwLock, RwLockReadGuard};
 
 pub use run::{Mailbox, Run};
-pub use stats::ShardStats;
+pub use stats::{Counters, ShardStats};
 
 use crate::command::{CommandSpec, ReadContext, Shared};
 use crate::limits::EXPIRE_SWEEP_MAX_KEYS;
@@ -71,6 +71,8 @@ pub struct ShardOptions {
     pub snapshot_log_bytes: u64,
     /// Take a snapshot when the log has grown by so many entries since the last.
     pub snapshot_log_entries: u64,
+    /// Where commands are counted.
+    pub counters: Arc<Counters>,
 }
 
 /// The shard cannot be opened.
@@ -123,9 +125,9 @@ pub struct Shard {
     engine_full: AtomicBool,
     /// The proposer and the ticker, which keep the shard alive until they end.
     tasks: parking_lot::Mutex<Vec<tokio::task::JoinHandle<()>>>,
-    /// Slow commands.
-    pub slowlog: slowlog::SlowLog,
-    /// Counters.
+    /// What all shards of the process count together.
+    pub counters: Arc<Counters>,
+    /// Its own counters.
     pub stats: ShardStats,
 }
 
@@ -158,7 +160,7 @@ impl Shard {
             stopped: AtomicBool::new(false),
             engine_full: AtomicBool::new(false),
             tasks: parking_lot::Mutex::default(),
-            slowlog: slowlog::SlowLog::default(),
+            counters: options.counters,
             stats: ShardStats::default(),
         });
         let machine = apply::Machine::new(Arc::clone(&shard), options.encoding);
@@ -282,7 +284,7 @@ impl Shard {
             db,
             now: self.read_time(now),
             shared,
-            rng: std::cell::Cell::new(Rng::new(self.stats.next_read_seed())),
+            rng: std::cell::Cell::new(Rng::new(self.counters.next_read_seed())),
             hits: Default::default(),
             misses: Default::default(),
             touch: true,

@@ -78,8 +78,13 @@ fn abandon(shard: &Shard, sequence: u64, error: &ProposeError) {
 pub(super) fn refuse(proposal: Proposal, text: &str) {
     for run in proposal.runs {
         let mut replies = run.mailbox.take_buffer();
+        let mut ends = Vec::new();
         for _ in 0..run.ops {
             crate::resp::Reply::new(&mut replies, run.protocol).error(text);
+            ends.push(replies.len());
+        }
+        if run.wants_ends {
+            run.mailbox.put_ends(ends);
         }
         if let Some(waker) = run.mailbox.deliver(replies) {
             waker.wake();

@@ -122,7 +122,13 @@ impl Queue {
         let entry = tail(&mut waiting);
         entry.log.extend_from_slice(&run.log);
         entry.proposal.local.extend_from_slice(&run.local);
-        entry.proposal.runs.push(Submitted { mailbox: Arc::clone(mailbox), protocol, touch, ops: run.ops.len() });
+        entry.proposal.runs.push(Submitted {
+            mailbox: Arc::clone(mailbox),
+            protocol,
+            touch,
+            wants_ends: run.wants_ends,
+            ops: run.ops.len(),
+        });
         entry.proposal.ops.extend_from_slice(&run.ops);
         entry.has_records = true;
         drop(waiting);

@@ -40,9 +40,16 @@ pub struct Run {
     pub(crate) local: Vec<u8>,
     pub(crate) ops: Vec<Op>,
     reads: usize,
+    /// Whether the submitter must know where each command's reply ends.
+    pub(crate) wants_ends: bool,
 }
 
 impl Run {
+    /// Asks for where each command's reply ends; see [`Mailbox::take_ends`]. Holds until the run is submitted.
+    pub fn want_ends(&mut self) {
+        self.wants_ends = true;
+    }
+
     /// Number of reads among the commands.
     pub fn reads(&self) -> usize {
         self.reads
@@ -85,6 +92,7 @@ impl Run {
         }
         self.ops.clear();
         self.reads = 0;
+        self.wants_ends = false;
         self.ops.shrink_to(KEPT_BYTES_MAX / size_of::<Op>());
     }
 }
@@ -93,7 +101,7 @@ impl Run {
 #[derive(Default)]
 pub struct Mailbox {
     state: Mutex<MailboxState>,
-    origin: Mutex<Origin>,
+    origin: Arc<Mutex<Origin>>,
 }
 
 #[derive(Default)]
@@ -101,6 +109,8 @@ struct MailboxState {
     waker: Option<Waker>,
     /// Replies of the run that is done.
     replies: Vec<u8>,
+    /// Where each command's reply ends, if that was asked for.
+    ends: Vec<usize>,
     done: bool,
     /// Somebody wants the connection to look around (it was killed, unpaused…).
     poked: bool,
@@ -110,6 +120,11 @@ impl Mailbox {
     /// A new, empty mailbox.
     pub fn new() -> Arc<Self> {
         Arc::default()
+    }
+
+    /// Another mailbox of the same client, for a run on another shard.
+    pub fn sibling(&self) -> Arc<Self> {
+        Arc::new(Self { state: Mutex::default(), origin: Arc::clone(&self.origin) })
     }
 
     /// Says who is behind this mailbox, for the slow log.
@@ -159,6 +174,16 @@ impl Mailbox {
         Poll::Pending
     }
 
+    /// Where each command's reply ends in the replies of the run that was done last, if the run asked for it.
+    pub fn take_ends(&self) -> Vec<usize> {
+        std::mem::take(&mut self.state.lock().ends)
+    }
+
+    /// Puts down where the replies end; to be called before they are delivered.
+    pub(crate) fn put_ends(&self, ends: Vec<usize>) {
+        self.state.lock().ends = ends;
+    }
+
     /// Lends an empty reply buffer to whoever executes the run.
     pub(crate) fn take_buffer(&self) -> Vec<u8> {
         std::mem::take(&mut self.state.lock().replies)
@@ -185,6 +210,8 @@ pub(crate) struct Submitted {
     pub(crate) mailbox: Arc<Mailbox>,
     pub(crate) protocol: Protocol,
     pub(crate) touch: bool,
+    /// Whether the submitter must know where each reply ends.
+    pub(crate) wants_ends: bool,
     /// Number of its operations in the proposal's list.
     pub(crate) ops: usize,
 }

@@ -167,8 +167,8 @@ pub(super) fn reset(call: &mut Call<'_>) -> Executed {
 /// `SELECT index`
 pub(super) fn select(call: &mut Call<'_>) -> Executed {
     let number = parse_i64(call.args[1]).filter(|&number| i32::try_from(number).is_ok()).ok_or(NOT_INTEGER)?;
-    let db = database(number, call.server.shard.shared().databases)
-        .ok_or(CommandError::Static("ERR DB index is out of range"))?;
+    let db =
+        database(number, call.server.shared().databases).ok_or(CommandError::Static("ERR DB index is out of range"))?;
     call.session.select(db);
     call.ok()
 }

@@ -48,7 +48,8 @@ fn usage(call: &mut Call<'_>) -> Executed {
     if !options.is_empty() {
         return Err(SYNTAX);
     }
-    let shard = &call.server.shard;
+    let router = call.server.router();
+    let shard = router.shard_of_key(call.args[2]);
     let at = Address::new(call.session.db, call.args[2]);
     let bytes = {
         let store = shard.read().ok_or(CANNOT_READ)?;

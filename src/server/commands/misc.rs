@@ -16,7 +16,7 @@ pub(super) fn time(call: &mut Call<'_>) -> Executed {
 
 /// `ROLE`: a master without replicas in Redis's sense, whose offset is the applied log index.
 pub(super) fn role(call: &mut Call<'_>) -> Executed {
-    let offset = call.server.shard.applied_index().0;
+    let offset = call.server.applied_total();
     let mut reply = call.reply();
     reply.array(3);
     reply.bulk(b"master");
@@ -35,7 +35,7 @@ pub(super) fn wait(call: &mut Call<'_>) -> Executed {
 
 /// `DBSIZE`
 pub(super) fn dbsize(call: &mut Call<'_>) -> Executed {
-    let keys = call.server.shard.read().ok_or(CANNOT_READ)?.len(call.session.db);
+    let keys = call.server.count_keys(call.session.db).map_err(|_| CANNOT_READ)?.keys;
     call.integer(i64::try_from(keys).unwrap_or(i64::MAX))
 }
 

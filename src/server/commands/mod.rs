@@ -175,7 +175,7 @@ fn note_subcommand(session: &Session, args: &[&[u8]]) {
 
 /// Appends an error that is part of a future's reply, and counts it.
 fn late_error(server: &Server, protocol: Protocol, text: &str) -> Vec<u8> {
-    server.shard.stats.errors.count(text);
+    server.counters.errors.count(text);
     let mut out = Vec::new();
     Reply::new(&mut out, protocol).error(text);
     out
@@ -187,4 +187,4 @@ fn late_ok() -> Vec<u8> {
 }
 
 /// This node cannot read its store now.
-const CANNOT_READ: CommandError = CommandError::Static("CLUSTERDOWN this node cannot serve the shard now");
+const CANNOT_READ: CommandError = super::dispatch::CANNOT_SERVE;

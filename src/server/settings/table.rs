@@ -94,6 +94,9 @@ settings! {
         Dir: "dir", one(special::directory, "a directory"), "kvorum-data", START;
         /// Number of databases that SELECT can choose.
         Databases: "databases", Kind::Int { min: 1, max: 16384 }, "16", START;
+        /// Number of shards that the keys are divided over; each has a log order of its own, and works in parallel
+        /// with the others. It is fixed when the data directory is made.
+        Shards: "shards", Kind::Int { min: 1, max: 1024 }, "1", START;
         /// Engine of all keys that no `[[keyspace]]` takes: `hash` in memory, `lsm` (RocksDB) on disk
         /// for much writing, or `btree` (LMDB) on disk and ordered by key.
         DefaultEngine: "default-engine", Kind::Enum(&["hash", "lsm", "btree"]), "hash", START;
