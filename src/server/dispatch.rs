@@ -107,7 +107,7 @@ impl<'s> Batch<'s> {
     /// Takes the lock of a shard's store, if this node may serve its reads. One lock is held at a time.
     #[inline]
     pub(super) fn lock(&mut self, position: usize) {
-        if !self.store.as_ref().is_some_and(|&(locked, _)| locked == position) {
+        if self.store.as_ref().is_none_or(|&(locked, _)| locked != position) {
             self.store = None;
             let shard = self.router.target(position).local();
             self.store = shard.read().map(|store| (position, store));

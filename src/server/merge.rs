@@ -77,15 +77,14 @@ pub fn merge(how: Merge, routes: &[u16], parts: &[Part<'_>], protocol: Protocol,
                         rest = header(rest).1;
                     }
                     let key = header(next(&mut rest)).1;
+                    let key = &key[..key.len() - LINE_END.len()];
                     if with_values {
                         next(&mut rest);
                     }
                     keys.push((key, &start[..start.len() - rest.len()]));
                 }
             }
-            // Keys are compared with their line ends; as those are the same, a prefix must still come first.
-            let order = |key: &&[u8]| key[..key.len() - LINE_END.len()].to_vec();
-            keys.sort_by_cached_key(|(key, _)| order(key));
+            keys.sort_unstable_by_key(|&(key, _)| key);
             if reverse {
                 keys.reverse();
             }

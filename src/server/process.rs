@@ -71,6 +71,16 @@ pub enum ShutdownMode {
     },
 }
 
+/// The shards, and what they have in common.
+pub struct Data {
+    /// Which shard has which slots.
+    pub router: Router,
+    /// Which engine keeps which key, in all shards.
+    pub rules: Arc<KeyspaceRules>,
+    /// Where all shards count commands.
+    pub counters: Arc<Counters>,
+}
+
 /// The process.
 pub struct Server {
     /// All settings.
@@ -116,9 +126,7 @@ impl Server {
     /// Puts the parts together.
     pub fn new(
         settings: Arc<Settings>,
-        router: Router,
-        rules: Arc<KeyspaceRules>,
-        counters: Arc<Counters>,
+        Data { router, rules, counters }: Data,
         log: Arc<SharedLog>,
         data_dir: DataDir,
         port: u16,

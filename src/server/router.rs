@@ -60,7 +60,7 @@ pub enum Place<'a> {
     /// On one shard.
     One(usize),
     /// On several, each with arguments of its own.
-    Split(Split<'a>),
+    Split(Box<Split<'a>>),
     /// On one shard after the other, as far as it takes (SCAN).
     Walk,
     /// On a shard chosen by its number of keys (RANDOMKEY).
@@ -200,7 +200,8 @@ impl Router {
             _ => return Place::One(0),
         };
         let parts = (0..self.len()).map(|position| (position, args.iter().copied().collect())).collect();
-        Place::Split(Split { parts, routes: (0..self.len()).map(|position| position as u16).collect(), how })
+        let routes = (0..self.len()).map(|position| position as u16).collect();
+        Place::Split(Box::new(Split { parts, routes, how }))
     }
 
     /// Divides a command whose arguments are keys, each with `width - 1` arguments that belong to it.
@@ -220,7 +221,7 @@ impl Router {
         }
         match split.parts.len() {
             1 => Place::One(split.parts[0].0),
-            _ => Place::Split(split),
+            _ => Place::Split(Box::new(split)),
         }
     }
 }

@@ -12,7 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::banner::{BannerFacts, banner};
 use super::clients::Client;
 use super::datadir::DataDir;
-use super::process::{Server, ShutdownMode};
+use super::process::{Data, Server, ShutdownMode};
 use super::router::{Router, Target, equal_ranges};
 use super::settings::{Setting, Settings};
 use super::{connection, memory};
@@ -66,7 +66,8 @@ pub async fn run(settings: Arc<Settings>) -> anyhow::Result<()> {
 
     let targets = shards.into_iter().map(Target::Local).collect();
     let router = Router::new(1, targets, equal_ranges(shard_count));
-    let server = Server::new(Arc::clone(&settings), router, rules, counters, log, data_dir, port, startup_memory);
+    let data = Data { router, rules, counters };
+    let server = Server::new(Arc::clone(&settings), data, log, data_dir, port, startup_memory);
     let facts =
         BannerFacts { addresses: &addresses, node_id: server.data_dir.node_id(), keys: Some(server.key_count()) };
     print!("{}", banner(&settings, &facts));
