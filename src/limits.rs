@@ -2,6 +2,8 @@
 //!
 //! Relations between limits are checked at compile time at the end of this file.
 
+use std::time::Duration;
+
 /// Longest inline command, and longest line of a multibulk header, in bytes (Redis: 64 KiB).
 pub const INLINE_MAX_BYTES: usize = 64 * 1024;
 /// Most arguments of one command from an authenticated client (Redis: 1024 * 1024).
@@ -13,6 +15,10 @@ pub const UNAUTHENTICATED_MAX_ARGS: i64 = 10;
 /// Longest argument before authentication, in bytes (Redis: 16 KiB).
 pub const UNAUTHENTICATED_MAX_BULK_BYTES: i64 = 16 * 1024;
 
+/// How long a command waits for a shard to have a leader before its client is told that there is none.
+pub const FORWARD_PATIENCE: Duration = Duration::from_secs(5);
+/// How long it is waited between two attempts to find a shard's leader.
+pub const FORWARD_RETRY: Duration = Duration::from_millis(10);
 /// Bytes of commands that may wait for the next log entry of a shard; connections wait above it.
 pub const PROPOSAL_QUEUE_MAX_BYTES: usize = 64 * 1024 * 1024;
 /// Log entries of one shard that may be on their way through raft at a time. A small number lets

@@ -36,6 +36,8 @@ pub const METADATA_GROUP: ShardId = ShardId(0);
 const KEYSPACE: &str = "keyspace/";
 /// Under which name the map itself keeps its epoch.
 const EPOCH: &str = "epoch";
+/// Name of the number of shards of a standalone server.
+const SHARDS: &str = "shards";
 
 /// What the metadata cannot do.
 #[derive(Debug, thiserror::Error)]
@@ -63,6 +65,17 @@ pub enum MetadataError {
         /// What the configuration says.
         configured: EngineKind,
         /// What holds the data.
+        existing: String,
+    },
+    /// The keys are divided otherwise.
+    #[error(
+        "setting shards is {configured}, but the keys in this data directory are divided over {existing} shards; \
+         restore the setting, or start with an empty data directory and import the data"
+    )]
+    ShardsChanged {
+        /// What the configuration says.
+        configured: usize,
+        /// How many there are.
         existing: String,
     },
 }
@@ -226,21 +239,49 @@ impl Metadata {
     /// # Errors
     /// When a keyspace's engine has changed.
     pub async fn reconcile_keyspaces(&self, rules: &KeyspaceRules) -> Result<(), MetadataError> {
-        let default = [("default".to_owned(), rules.default_engine())];
-        let named = rules.rules().iter().map(|rule| {
-            let prefix = String::from_utf8_lossy(&rule.prefix).into_owned();
-            (format!("db{}/{prefix}", rule.db.0), rule.engine)
-        });
-        for (name, configured) in default.into_iter().chain(named) {
-            let key = format!("{KEYSPACE}{name}");
-            match self.get(&key) {
-                None => self.set(&key, configured.name().as_bytes()).await?,
-                Some(existing) if existing == configured.name().as_bytes() => {}
-                Some(existing) => {
+        self.check_keyspaces(rules)?;
+        for (name, engine) in keyspace_values(rules) {
+            if self.get(&name).is_none() {
+                self.set(&name, &engine).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Compares the configured keyspaces with those the data was written under.
+    ///
+    /// # Errors
+    /// When a keyspace's engine has changed.
+    pub fn check_keyspaces(&self, rules: &KeyspaceRules) -> Result<(), MetadataError> {
+        for (name, configured) in keyspaces(rules) {
+            match self.get(&format!("{KEYSPACE}{name}")) {
+                Some(existing) if existing != configured.name().as_bytes() => {
                     let existing = String::from_utf8_lossy(&existing).into_owned();
                     return Err(MetadataError::EngineChanged { name, configured, existing });
                 }
+                _ => {}
             }
+        }
+        Ok(())
+    }
+
+    /// Compares the configured number of shards with that of the data, and notes it at the first start. To be
+    /// called before [`Self::reconcile_keyspaces`].
+    ///
+    /// # Errors
+    /// When the number has changed.
+    pub async fn reconcile_shards(&self, configured: usize) -> Result<(), MetadataError> {
+        // Directories of versions that had one shard only do not say so.
+        let is_old = || self.inner.map.read().keys().any(|name| name.starts_with(KEYSPACE));
+        let existing = match self.get(SHARDS) {
+            Some(existing) => String::from_utf8_lossy(&existing).into_owned(),
+            None => if is_old() { 1 } else { configured }.to_string(),
+        };
+        if existing != configured.to_string() {
+            return Err(MetadataError::ShardsChanged { configured, existing });
+        }
+        if self.get(SHARDS).is_none() {
+            self.set(SHARDS, existing.as_bytes()).await?;
         }
         Ok(())
     }
@@ -257,6 +298,20 @@ impl Metadata {
     pub async fn shutdown(&self) {
         self.group.shutdown().await;
     }
+}
+
+fn keyspaces(rules: &KeyspaceRules) -> impl Iterator<Item = (String, EngineKind)> + '_ {
+    let default = [("default".to_owned(), rules.default_engine())];
+    let named = rules.rules().iter().map(|rule| {
+        let prefix = String::from_utf8_lossy(&rule.prefix).into_owned();
+        (format!("db{}/{prefix}", rule.db.0), rule.engine)
+    });
+    default.into_iter().chain(named)
+}
+
+/// The values that say which engine keeps which keys.
+pub fn keyspace_values(rules: &KeyspaceRules) -> impl Iterator<Item = (String, Vec<u8>)> + '_ {
+    keyspaces(rules).map(|(name, engine)| (format!("{KEYSPACE}{name}"), engine.name().as_bytes().to_vec()))
 }
 
 fn raft_error(error: &dyn std::fmt::Display) -> MetadataError {

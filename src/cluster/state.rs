@@ -182,12 +182,7 @@ pub const SHARDS_MAX: usize = 1024;
 ///
 /// # Errors
 /// See [`LayoutError`].
-pub fn lay_out(
-    id: u128,
-    nodes: Vec<NodeRecord>,
-    shards: usize,
-    replicas: usize,
-) -> Result<ClusterState, LayoutError> {
+pub fn lay_out(id: u128, nodes: Vec<NodeRecord>, shards: usize, replicas: usize) -> Result<ClusterState, LayoutError> {
     if nodes.is_empty() {
         return Err(LayoutError::NoNodes);
     }
@@ -220,7 +215,9 @@ pub fn lay_out(
             }
         }
         state.shards.insert(number, ShardRecord { name: shard_hex(id, number), replicas: chosen });
-        state.ring.add(number, super::ring::DEFAULT_WEIGHT, super::ring::DEFAULT_VIRTUAL_NODES)
+        state
+            .ring
+            .add(number, super::ring::DEFAULT_WEIGHT, super::ring::DEFAULT_VIRTUAL_NODES)
             .map_err(|_| LayoutError::BadShards)?;
     }
     Ok(state)
@@ -252,7 +249,9 @@ mod tests {
 
     #[test]
     fn replicas_and_leaders_are_spread() {
-        for (count, shards, replicas) in [(3, 8, 3), (3, 9, 3), (5, 20, 3), (7, 42, 3), (2, 4, 2), (1, 3, 1), (4, 12, 3)] {
+        for (count, shards, replicas) in
+            [(3, 8, 3), (3, 9, 3), (5, 20, 3), (7, 42, 3), (2, 4, 2), (1, 3, 1), (4, 12, 3)]
+        {
             let state = lay_out(7, nodes(count), shards, replicas).unwrap();
             assert_eq!(state.shards.len(), shards);
             let mut leaders = BTreeMap::new();

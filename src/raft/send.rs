@@ -89,7 +89,7 @@ impl Sender<'_> {
 }
 
 fn decode(answer: &[u8]) -> Result<SnapshotAnswer, SendError> {
-    wire::read_snapshot_answer(answer).map_err(|error| SendError::Answer(error.0))
+    wire::read_snapshot_answer(answer).map_err(|error| SendError::Answer(error.reason))
 }
 
 async fn read<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> Result<T, SendError> {

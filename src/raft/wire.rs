@@ -270,7 +270,7 @@ pub(super) fn read_snapshot(frame: &Bytes) -> Result<SnapshotCall, DecodeError> 
         }
         1 => {
             let (transfer, offset) = (reader.u64()?, reader.u64()?);
-            let rest = std::mem::take(&mut reader.0);
+            let rest = reader.take_rest();
             SnapshotCall::Chunk { transfer, offset, bytes: frame.slice_ref(rest) }
         }
         2 => SnapshotCall::Finish { transfer: reader.u64()?, vote: codec::vote(&mut reader)? },

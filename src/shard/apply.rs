@@ -69,7 +69,7 @@ impl StateMachine for Machine {
                 Some(proposal) => execution.run_proposal(proposal, &mut wakers, &mut done),
                 None => execution.replay(),
             };
-            execution.tally.flush(&shard.stats);
+            execution.tally.flush(&shard.counters);
             result.and_then(|()| shard.engine_result(store.commit(index.0)))
         };
         self.finish(index);
@@ -137,6 +137,7 @@ impl<'p> Execution<'_, 'p> {
         for run in &runs {
             let mut replies = run.mailbox.take_buffer();
             replies.open().reserve(run.ops * TYPICAL_REPLY_BYTES);
+            let mut ends = Vec::new();
             for op in ops.by_ref().take(run.ops) {
                 if failure.is_none() {
                     let result = self.run_op(*op, run, &mut local, &mut args, &mut local_args, &mut replies);
@@ -146,6 +147,12 @@ impl<'p> Execution<'_, 'p> {
                     let text = "ERR outcome unknown: the shard stopped after a storage error";
                     replies.reply(run.protocol).error(text);
                 }
+                if run.wants_ends {
+                    ends.push(replies.len());
+                }
+            }
+            if run.wants_ends {
+                run.mailbox.put_ends(ends);
             }
             wakers.extend(run.mailbox.deliver(replies));
         }
@@ -179,11 +186,11 @@ impl<'p> Execution<'_, 'p> {
             }
         };
         let nanos = started.elapsed().as_nanos() as u64;
-        self.tally.add(&self.shard.stats, spec, nanos, matches!(result, Ok(false)));
+        self.tally.add(&self.shard.counters, spec, nanos, matches!(result, Ok(false)));
         if matches!(result, Ok(false)) {
-            self.shard.stats.errors.count_reply(replies.since(start));
+            self.shard.counters.errors.count_reply(replies.since(start));
         }
-        self.shard.slowlog.observe(spec, nanos, args, || run.mailbox.origin());
+        self.shard.counters.slowlog.observe(spec, nanos, args, || run.mailbox.origin());
         result.map(|_succeeded| ())
     }
 
@@ -300,7 +307,7 @@ impl<'p> Execution<'_, 'p> {
             expired += engine.expire_due(until, limit, &mut |_, _| {})?;
             Ok(())
         })?;
-        self.shard.stats.expired.fetch_add(expired as u64, Ordering::Relaxed);
+        self.shard.counters.expired.fetch_add(expired as u64, Ordering::Relaxed);
         Ok(())
     }
 

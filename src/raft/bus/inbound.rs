@@ -96,6 +96,7 @@ async fn serve(shared: Arc<Shared>, stream: TcpStream, address: SocketAddr) {
     let abort = reading.abort_handle();
     let writing = async {
         while let Some(frames) = inbound.outbox.take().await {
+            inbound.counters.frames_out.fetch_add(frames.len() as u64, Relaxed);
             match write_frames(&mut writer, &frames).await {
                 Ok(count) => inbound.counters.bytes_out.fetch_add(count, Relaxed),
                 Err(_) => return,
@@ -159,6 +160,7 @@ async fn read(shared: Arc<Shared>, inbound: Arc<Inbound>, mut reader: FrameReade
     loop {
         let count_bytes = |count: usize| {
             inbound.counters.bytes_in.fetch_add(count as u64, Relaxed);
+            inbound.counters.frames_in.fetch_add(1, Relaxed);
         };
         let (header, payload) = match reader.next(count_bytes).await {
             Ok(Some(frame)) => frame,

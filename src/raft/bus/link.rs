@@ -59,6 +59,8 @@ pub(super) struct Link {
 pub(super) struct Counters {
     pub(super) bytes_in: AtomicU64,
     pub(super) bytes_out: AtomicU64,
+    pub(super) frames_in: AtomicU64,
+    pub(super) frames_out: AtomicU64,
 }
 
 #[derive(Default)]
@@ -227,6 +229,7 @@ impl Link {
         let reading = AbortOnDrop(tokio::spawn(Arc::clone(self).read(reader)));
         let writing = async {
             while let Some(frames) = self.outbox.take().await {
+                self.counters.frames_out.fetch_add(frames.len() as u64, Relaxed);
                 self.state.lock().writing = Some(Instant::now());
                 match write_frames(&mut writer, &frames).await {
                     Ok(count) => self.counters.bytes_out.fetch_add(count, Relaxed),
@@ -292,6 +295,7 @@ impl Link {
         loop {
             let heard = |count: usize| {
                 self.counters.bytes_in.fetch_add(count as u64, Relaxed);
+                self.counters.frames_in.fetch_add(1, Relaxed);
                 self.state.lock().heard = Some(Instant::now());
             };
             let (header, payload) = match reader.next(heard).await {

@@ -239,6 +239,10 @@ pub struct PeerStats {
     pub bytes_in: u64,
     /// Bytes sent, over all connections of this link.
     pub bytes_out: u64,
+    /// Frames received, or parts of large ones, over all connections of this link.
+    pub frames_in: u64,
+    /// Frames sent, over all connections of this link.
+    pub frames_out: u64,
     /// Bytes that wait to be sent.
     pub queued_bytes: u64,
 }
@@ -514,6 +518,8 @@ impl Bus {
                 connected_for: connected.map(|(since, _)| since),
                 bytes_in: link.counters.bytes_in.load(Relaxed),
                 bytes_out: link.counters.bytes_out.load(Relaxed),
+                frames_in: link.counters.frames_in.load(Relaxed),
+                frames_out: link.counters.frames_out.load(Relaxed),
                 queued_bytes: link.queued_bytes() as u64,
             };
             stats.insert((target.clone(), *class), peer);
@@ -527,6 +533,8 @@ impl Bus {
             connected_for: Some(inbound.since.elapsed()),
             bytes_in: inbound.counters.bytes_in.load(Relaxed),
             bytes_out: inbound.counters.bytes_out.load(Relaxed),
+            frames_in: inbound.counters.frames_in.load(Relaxed),
+            frames_out: inbound.counters.frames_out.load(Relaxed),
             queued_bytes: inbound.queued_bytes() as u64,
         });
         stats.into_values().chain(inbound).collect()
