@@ -30,6 +30,7 @@ async fn open(dir: &Path, rules: KeyspaceRules) -> Node {
         snapshot_log_bytes: u64::MAX,
         snapshot_log_entries: u64::MAX,
         counters: Arc::default(),
+        cluster: None,
     })
     .await
     .expect("the shard opens");
@@ -61,7 +62,7 @@ impl Node {
                 _ => run.push_read(spec, Db(db), &args),
             }
         }
-        self.shard.submit(&mut run, &mailbox, Protocol::Resp2, true).expect("the shard takes writes");
+        self.shard.submit(&run, &mailbox, Protocol::Resp2, true).expect("the shard takes writes");
         let mut out = ReplyBuffer::default();
         wait_done(&mailbox, &mut out).await;
         String::from_utf8(out.to_vec()).expect("replies are text here")

@@ -13,7 +13,6 @@
 //! ```
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -114,13 +113,12 @@ struct Inner {
 }
 
 impl Inner {
-    fn new() -> Arc<Self> {
+    fn new(first_ticket: u64) -> Arc<Self> {
         Arc::new(Self {
             map: RwLock::default(),
             state: watch::Sender::new(Arc::default()),
             outcomes: Mutex::default(),
-            // Other processes begin elsewhere.
-            tickets: std::sync::atomic::AtomicU64::new(RandomState::new().build_hasher().finish()),
+            tickets: std::sync::atomic::AtomicU64::new(first_ticket),
         })
     }
 
@@ -157,22 +155,24 @@ impl Inner {
 }
 
 impl Metadata {
-    /// Opens the group of a standalone server in `dir`, and waits until it can be used.
+    /// Opens the group of a standalone server in `dir`, and waits until it can be used; `seed` as for
+    /// [`open_group`](Self::open_group).
     ///
     /// # Errors
     /// When its files cannot be read.
-    pub async fn open(dir: PathBuf, node: NodeId, log: Arc<SharedLog>) -> Result<Self, MetadataError> {
-        let metadata = Self::open_group(GroupOptions { id: METADATA_GROUP, node, dir, log, cluster: None }).await?;
+    pub async fn open(dir: PathBuf, node: NodeId, log: Arc<SharedLog>, seed: u64) -> Result<Self, MetadataError> {
+        let metadata =
+            Self::open_group(GroupOptions { id: METADATA_GROUP, node, dir, log, cluster: None }, seed).await?;
         metadata.group.wait_ready().await.map_err(|error| raft_error(&error))?;
         Ok(metadata)
     }
 
-    /// Opens this node's replica of the group.
+    /// Opens this node's replica of the group. `seed` is a random number: transactions of other processes begin elsewhere.
     ///
     /// # Errors
     /// When its files cannot be read.
-    pub async fn open_group(options: GroupOptions) -> Result<Self, MetadataError> {
-        let inner = Inner::new();
+    pub async fn open_group(options: GroupOptions, seed: u64) -> Result<Self, MetadataError> {
+        let inner = Inner::new(seed);
         let machine = Machine { inner: Arc::clone(&inner) };
         let group = Group::open(options, machine).await.map_err(|error| raft_error(&error))?;
         Ok(Self { inner, group })

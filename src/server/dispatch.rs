@@ -24,7 +24,7 @@ use super::runs::Runs;
 use super::session::{ReplyMode, Session};
 use crate::command::table::{arity_error, unknown_command, unknown_subcommand};
 use crate::command::{
-    CommandError, CommandSpec, Flags, Handler, ReadContext, ServerCommand, Shared, find, find_subcommand,
+    CommandError, CommandSpec, Flags, Handler, ReadContext, ServerCommand, Shared, find, find_subcommand, keys_of,
 };
 use crate::limits::{LOOK_AHEAD_COMMANDS_MAX, OUTPUT_TURN_BYTES};
 use crate::resp::ReplyBuffer;
@@ -33,6 +33,7 @@ use crate::shard::{ReadPolicy, Shard, answers_value, clock};
 use crate::storage::Address;
 use crate::storage::store::Store;
 use crate::types::rng::Rng;
+use crate::types::slot::slot_of;
 use crate::types::{Db, UnixMs};
 
 /// Bytes of commands at which a run is submitted although more could join.
@@ -218,6 +219,17 @@ impl<'s> Batch<'s> {
             return self.serve(session, spec, command, args, out);
         }
         let writes = matches!(spec.handler, Handler::Write(_));
+        if self.server.limits.redirects.load(Ordering::Relaxed) {
+            let asking = std::mem::take(&mut session.asking);
+            if let Some(error) = self.redirection(session, spec, args, asking) {
+                if !runs.is_empty() {
+                    return Outcome::AfterRun;
+                }
+                self.note_rejection(args);
+                self.refuse(session, &error, out);
+                return Outcome::Done;
+            }
+        }
         match self.router.place(spec, args) {
             Place::One(position) if writes => self.write(session, runs, position, spec, args, out),
             Place::One(position) if runs.concern(position) => {
@@ -245,7 +257,12 @@ impl<'s> Batch<'s> {
                 runs.hold(|held| self.read(session, position, spec, args, held));
                 full(runs)
             }
-            Place::Split(split) if writes => self.write_split(session, runs, &split, spec, args, out),
+            Place::Split(mut split) if writes => {
+                if spec.keys.is_empty() {
+                    split.keep(&self.positions());
+                }
+                self.write_split(session, runs, &split, spec, args, out)
+            }
             Place::Nowhere => {
                 self.note_rejection(args);
                 self.refuse(session, &CommandError::Static(NO_SHARDS), out);
@@ -267,6 +284,43 @@ impl<'s> Batch<'s> {
         }
     }
 
+    /// With `cluster-routing redirect`: where the client has to go instead, as Redis Cluster puts it.
+    #[cold]
+    fn redirection(
+        &self,
+        session: &Session,
+        spec: &'static CommandSpec,
+        args: &[&[u8]],
+        _asking: bool,
+    ) -> Option<CommandError> {
+        // What is wrong with the arguments any shard can say.
+        let keys = keys_of(spec, args).ok()?;
+        let &(first, _) = keys.first()?;
+        let slot = slot_of(args[first]);
+        if keys.iter().any(|&(index, _)| slot_of(args[index]) != slot) {
+            return Some(CommandError::Static(CROSS_SLOT));
+        }
+        if self.router.is_empty() {
+            return Some(CommandError::Static(NO_SHARDS));
+        }
+        let target = self.router.target(self.router.position_of(slot));
+        let here = match target.local() {
+            None => false,
+            Some(shard) => shard.is_leader() || (session.read_policy.any_replica() && !spec.flags.has(Flags::WRITE)),
+        };
+        if here {
+            return None;
+        }
+        let node = self.server.cluster.as_ref()?;
+        let address = target
+            .leader(node.number, None)
+            .and_then(|leader| node.state()?.nodes.get(&leader).map(|record| record.client_address()));
+        Some(match address {
+            Some(address) => CommandError::Text(format!("MOVED {} {address}", slot.0)),
+            None => CommandError::Static("CLUSTERDOWN The cluster is down"),
+        })
+    }
+
     /// Whether a read may be executed on this node's replica now, without waiting for anybody.
     #[inline]
     fn may_read(&mut self, session: &Session, position: usize) -> bool {
@@ -275,6 +329,18 @@ impl<'s> Batch<'s> {
         }
         self.lock(position);
         self.store.is_some()
+    }
+
+    /// The shards that a command about all keys concerns: all, or, for clients that ask every node, those that
+    /// this node leads.
+    fn positions(&self) -> Vec<usize> {
+        let all = 0..self.router.len();
+        if self.server.limits.redirects.load(Ordering::Relaxed) {
+            all.filter(|&position| self.router.target(position).local().is_some_and(|shard| shard.is_leader()))
+                .collect()
+        } else {
+            all.collect()
+        }
     }
 
     /// Executes a read of several shards.
@@ -291,7 +357,7 @@ impl<'s> Batch<'s> {
         let whole = Whole {
             server: Arc::clone(self.server),
             router: Arc::clone(self.router),
-            positions: (0..self.router.len()).collect(),
+            positions: self.positions(),
             mailbox: session.client.mailbox.sibling(),
             spec,
             args: args.iter().map(|arg| arg.to_vec()).collect(),
@@ -348,6 +414,13 @@ impl<'s> Batch<'s> {
         args: &[&[u8]],
         out: &mut ReplyBuffer,
     ) -> Outcome {
+        if split.parts.is_empty() {
+            if !runs.is_empty() {
+                return Outcome::AfterRun;
+            }
+            out.reply(session.protocol).ok();
+            return Outcome::Done;
+        }
         let shards = || split.parts.iter().map(|&(position, _)| self.router.target(position).serving());
         if let Some(error) = shards().find_map(|shard| self.server.write_refusal(spec, shard)) {
             return self.reject_write(session, runs, spec, &error, out);

@@ -42,6 +42,8 @@ pub struct HotLimits {
     pub idle_ms: AtomicI64,
     /// A password is set.
     pub password_required: AtomicBool,
+    /// Commands for keys that another node leads are not executed: `cluster-routing redirect`.
+    pub redirects: AtomicBool,
 }
 
 /// Which commands a pause holds up (`CLIENT PAUSE`).

@@ -128,6 +128,14 @@ pub struct Split<'a> {
     pub how: Merge,
 }
 
+impl Split<'_> {
+    /// Leaves out the shards that are not at one of these positions.
+    pub fn keep(&mut self, positions: &[usize]) {
+        self.parts.retain(|(position, _)| positions.contains(position));
+        self.routes.retain(|route| positions.contains(&usize::from(*route)));
+    }
+}
+
 /// Arguments of a request.
 pub type Args<'a> = SmallVec<[&'a [u8]; 8]>;
 

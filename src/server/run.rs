@@ -98,7 +98,8 @@ pub async fn run(settings: Arc<Settings>) -> anyhow::Result<()> {
 /// Opens the metadata and all shards of a server that is in no cluster.
 async fn open_alone(settings: &Settings, factory: &ShardFactory) -> anyhow::Result<(Router, Arc<Metadata>)> {
     let node = NodeId(1);
-    let metadata = Metadata::open(factory.dir.join("metadata"), node, Arc::clone(&factory.log)).await?;
+    let metadata =
+        Metadata::open(factory.dir.join("metadata"), node, Arc::clone(&factory.log), clock::entropy()).await?;
     let count = usize::try_from(settings.int(Setting::Shards)).expect("the table bounds it");
     metadata.reconcile_shards(count).await?;
     metadata.reconcile_keyspaces(&factory.rules).await?;

@@ -144,7 +144,13 @@ impl Link {
         let mut state = self.state.lock();
         if !state.is_running {
             if state.retry_at.is_some_and(|at| Instant::now() < at) {
-                return Err(state.last_error.clone().unwrap_or(BusError::Disconnected));
+                // Whatever ended the connection before: this request was not sent.
+                let why = state.last_error.clone().unwrap_or(BusError::Disconnected);
+                return Err(if why.is_unsent() {
+                    why
+                } else {
+                    BusError::Unreachable(format!("{}: {why}", self.target))
+                });
             }
             state.is_running = true;
             tokio::spawn(Arc::clone(self).run(Arc::clone(shared)));

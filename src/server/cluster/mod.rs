@@ -137,14 +137,14 @@ impl ClusterNode {
         if self.metadata.get().is_some() {
             return Ok(());
         }
-        let metadata = Metadata::open_group(GroupOptions {
+        let options = GroupOptions {
             id: METADATA_GROUP,
             node: self.number,
             dir: self.factory.dir.join("metadata"),
             log: Arc::clone(&self.log),
             cluster: Some(self.raft_options()),
-        });
-        let metadata = Arc::new(metadata.await?);
+        };
+        let metadata = Arc::new(Metadata::open_group(options, crate::shard::clock::entropy()).await?);
         let _ = self.metadata.set(metadata);
         self.joined.notify_waiters();
         Ok(())

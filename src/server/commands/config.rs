@@ -130,6 +130,8 @@ impl Server {
         limits.idle_ms.store(settings.int(Setting::Timeout).saturating_mul(1000), Ordering::Relaxed);
         let password_required = !settings.string(Setting::Requirepass).is_empty();
         limits.password_required.store(password_required, Ordering::Relaxed);
+        let redirects = self.cluster.is_some() && settings.word(Setting::ClusterRouting) == "redirect";
+        limits.redirects.store(redirects, Ordering::Relaxed);
 
         self.counters.slowlog.configure(
             settings.int(Setting::SlowlogLogSlowerThan),
