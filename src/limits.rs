@@ -6,8 +6,9 @@ use std::time::Duration;
 
 /// Longest inline command, and longest line of a multibulk header, in bytes (Redis: 64 KiB).
 pub const INLINE_MAX_BYTES: usize = 64 * 1024;
-/// Most arguments of one command from an authenticated client (Redis: 1024 * 1024).
-pub const MULTIBULK_MAX_ARGS: i64 = 1024 * 1024;
+/// Most arguments of one command from an authenticated client, as in Redis. The size of the request bounds them
+/// before that.
+pub const MULTIBULK_MAX_ARGS: i64 = i32::MAX as i64;
 /// Default of `proto-max-bulk-len`: longest argument in bytes.
 pub const BULK_MAX_BYTES_DEFAULT: i64 = 512 * 1024 * 1024;
 /// Most arguments of one command before authentication (Redis: 10).

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Acquire;
+use std::sync::atomic::Ordering::{Acquire, Release};
 use std::time::Duration;
 
 use openraft::async_runtime::watch::WatchReceiver;
@@ -567,6 +567,8 @@ impl Group {
         if let Err(error) = self.raft.shutdown().await {
             tracing::error!(group = self.id.0, %error, "the raft core panicked");
         }
+        self.gate.stopped.store(true, Release);
+        self.gate.changed.notify_waiters();
         // `None`: the sender, which the adapter holds, is gone.
         let gone = self.machine_gone.lock().await.recv().await;
         debug_assert!(gone.is_none(), "nothing is ever sent");

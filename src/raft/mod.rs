@@ -80,6 +80,11 @@ pub trait StateMachine: Send + 'static {
     /// Freezes the state as of the last applied entry; the job writes it out without holding
     /// service up.
     fn begin_snapshot(&mut self) -> io::Result<Box<dyn SnapshotJob>>;
+    /// Freezes the state for another replica, where a snapshot rests on files of this one; `None` where it does
+    /// not.
+    fn begin_whole_snapshot(&mut self) -> io::Result<Option<Box<dyn SnapshotJob>>> {
+        Ok(None)
+    }
     /// Replaces the whole state by a snapshot's body, as [`SnapshotJob::write`] wrote it;
     /// `index` is the last entry it contains. The body begins at `body_offset` and is followed by a
     /// footer of this layer: the machine's own format has to say where it ends. Blocking; called off

@@ -10,6 +10,7 @@
 
 use std::collections::VecDeque;
 use std::future::Future;
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -30,6 +31,7 @@ use openraft::raft::{
 use tokio::time::Instant;
 
 use super::bus::{Body, Bus, BusError, Class, PendingCall, Target, Urgency, services};
+use super::peers::Registry;
 use super::send::{SendError, Sender};
 use super::snapshot::SnapshotFile;
 use super::types::{LogId, PeerNode, TypeConfig, Vote};
@@ -151,6 +153,20 @@ pub(super) struct Peer {
 }
 
 impl Peer {
+    /// A snapshot of the state as it is now, made for another replica, where the group's own rests on files of this
+    /// node. What it has beyond the group's own is sent again as entries, which are known then.
+    async fn whole_snapshot(&self) -> io::Result<Option<SnapshotFile>> {
+        let Some(member) = Registry::of(&self.bus).member(self.group) else { return Ok(None) };
+        let begun = member.raft.with_state_machine(|machine| {
+            let begun = machine.begin_whole_snapshot();
+            Box::pin(std::future::ready(begun))
+        });
+        let Some((meta, job)) = begun.await.map_err(io::Error::other)?? else { return Ok(None) };
+        let dir = member.dir.clone();
+        let written = tokio::task::spawn_blocking(move || super::snapshot::write_outgoing(&dir, &meta, job));
+        written.await.map_err(io::Error::other)?.map(Some)
+    }
+
     async fn call(&self, service: u8, body: impl Into<Body>, timeout: Duration) -> Result<Bytes, RpcError> {
         let call = self.bus.call(&self.target, Class::Raft, service, self.group, body, timeout);
         call.await.map_err(|error| rpc_error(&error))
@@ -233,7 +249,10 @@ impl RaftNetworkV2<TypeConfig> for Peer {
     ) -> Result<SnapshotResponse<TypeConfig>, StreamingError<TypeConfig>> {
         let sender = Sender { bus: &self.bus, target: &self.target, group: self.group };
         let sent = tokio::select! {
-            sent = sender.send(vote, &snapshot.snapshot) => sent,
+            sent = async {
+                let whole = self.whole_snapshot().await.map_err(SendError::Read)?;
+                sender.send(vote, whole.as_ref().unwrap_or(&snapshot.snapshot)).await
+            } => sent,
             closed = cancel => return Err(closed.into()),
         };
         match sent {

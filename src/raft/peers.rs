@@ -146,7 +146,7 @@ impl Registry {
         })
     }
 
-    fn member(&self, group: u32) -> Option<Arc<Member>> {
+    pub(super) fn member(&self, group: u32) -> Option<Arc<Member>> {
         self.members.read().get(&group).and_then(Weak::upgrade)
     }
 

@@ -134,6 +134,16 @@ pub(super) fn write(dir: &Path, meta: &SnapshotMeta, job: Box<dyn SnapshotJob>) 
     result
 }
 
+/// Writes a snapshot that is made for another replica, and is not one of the group's own. Blocking.
+pub(super) fn write_outgoing(dir: &Path, meta: &SnapshotMeta, job: Box<dyn SnapshotJob>) -> io::Result<SnapshotFile> {
+    let index = meta.last_log_id.map_or(0, |id| id.index);
+    let path = dir.join(format!("{PREFIX}{index:020}.outgoing.tmp"));
+    let written = write_file(&path, meta, job);
+    // The name is of no use: the file lives as long as it is open.
+    drop(fs::remove_file(&path));
+    Ok(SnapshotFile { path, file: Arc::new(written?) })
+}
+
 fn write_file(path: &Path, meta: &SnapshotMeta, job: Box<dyn SnapshotJob>) -> io::Result<File> {
     let file = File::options().read(true).write(true).create(true).truncate(true).open(path)?;
     let mut header = Vec::new();

@@ -82,6 +82,12 @@ impl Adapter {
         Ok(Some((meta, self.machine()?.begin_snapshot()?)))
     }
 
+    /// Freezes the state for another replica; `None` where the current snapshot is good for it.
+    pub(super) fn begin_whole_snapshot(&mut self) -> io::Result<Option<(SnapshotMeta, Box<dyn SnapshotJob>)>> {
+        let meta = SnapshotMeta { last_log_id: self.applied, last_membership: self.membership.clone() };
+        Ok(self.machine()?.begin_whole_snapshot()?.map(|job| (meta, job)))
+    }
+
     /// Takes a snapshot that was written, for openraft to find.
     pub(super) fn offer_snapshot(&mut self, meta: SnapshotMeta, file: SnapshotFile) {
         self.prepared = Some(Snapshot { meta, snapshot: file });

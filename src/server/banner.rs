@@ -32,7 +32,9 @@ pub fn banner(settings: &Settings, facts: &BannerFacts<'_>) -> String {
     };
     let addresses: Vec<String> = facts.addresses.iter().map(SocketAddr::to_string).collect();
     line("listening", &addresses.join(", "));
-    line("process", &format!("{}, {} worker threads", std::process::id(), settings.io_threads()));
+    let threads = settings.io_threads();
+    let plural = if threads == 1 { "" } else { "s" };
+    line("process", &format!("{}, {threads} worker thread{plural}", std::process::id()));
     line("node", facts.node_id);
     if let Some(node) = facts.cluster {
         let member = match node.bus.cluster() {

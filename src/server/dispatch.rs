@@ -529,6 +529,7 @@ impl<'s> Batch<'s> {
         let nanos = started.elapsed().as_nanos() as u64;
         self.tally.hits += context.hits.get();
         self.tally.misses += context.misses.get();
+        self.tally.lease_reads += 1;
         self.tally.add(&shard.counters, spec, nanos, matches!(result, Ok(false)));
         shard.counters.slowlog.observe(spec, nanos, args, || session.client.mailbox.origin());
         let missed = context.misses.get() > 0;

@@ -48,6 +48,10 @@ pub async fn run(settings: Arc<Settings>) -> anyhow::Result<()> {
 
     let clustered = settings.bool(Setting::ClusterEnabled);
     data_dir.check_cluster(clustered)?;
+    anyhow::ensure!(
+        !clustered || settings.bool(Setting::Appendonly),
+        "a node of a cluster keeps its votes and its log on disk: 'cluster-enabled yes' needs 'appendonly yes'"
+    );
     let may_have_lost = data_dir.note_boot(clean)? && settings.word(Setting::Appendfsync) != "always";
 
     let log = open_log(&settings)?;

@@ -69,7 +69,7 @@ impl ShardFactory {
             log: Arc::clone(&self.log),
             rules: Arc::clone(&self.rules),
             encoding: self.settings.encoding(),
-            rows: row_options(&self.settings, count.max(1)),
+            rows: RowOptions { rebuild: cluster.is_some(), ..row_options(&self.settings, count.max(1)) },
             shared: shared(&self.settings),
             snapshot_log_bytes: self.settings.unsigned(Setting::SnapshotLogBytes),
             snapshot_log_entries: self.settings.unsigned(Setting::SnapshotLogEntries),

@@ -99,6 +99,15 @@ impl StateMachine for Machine {
         snapshot::begin(&self.shard).map(|job| Box::new(job) as Box<dyn SnapshotJob>).map_err(io::Error::other)
     }
 
+    fn begin_whole_snapshot(&mut self) -> io::Result<Option<Box<dyn SnapshotJob>>> {
+        if self.shard.store.read().row_engine_bits() == 0 {
+            return Ok(None);
+        }
+        snapshot::begin_whole(&self.shard)
+            .map(|job| Some(Box::new(job) as Box<dyn SnapshotJob>))
+            .map_err(io::Error::other)
+    }
+
     fn restore(&mut self, index: LogIndex, body: &Path, body_offset: u64) -> io::Result<()> {
         snapshot::restore(&self.shard, index, body, body_offset)?;
         self.finish(index);

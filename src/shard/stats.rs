@@ -265,6 +265,8 @@ pub struct Tally {
     durations: [u32; BUCKETS],
     /// Which of the buckets are not 0.
     buckets_used: u32,
+    /// Reads that the lease allowed.
+    pub lease_reads: u64,
     /// Keys found.
     pub hits: u64,
     /// Keys not found.
@@ -311,7 +313,10 @@ impl Tally {
     /// Adds everything to the shared counters.
     pub fn flush(&mut self, stats: &Counters) {
         self.flush_command(stats);
-        for (counter, count) in [(&stats.hits, &mut self.hits), (&stats.misses, &mut self.misses)] {
+        let lease_reads = stats.reads_of(ReadPolicy::Lease);
+        for (counter, count) in
+            [(&stats.hits, &mut self.hits), (&stats.misses, &mut self.misses), (lease_reads, &mut self.lease_reads)]
+        {
             if *count > 0 {
                 counter.fetch_add(std::mem::take(count), Ordering::Relaxed);
             }

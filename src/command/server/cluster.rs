@@ -36,7 +36,7 @@ pub(in crate::command) static COMMANDS: &[CommandSpec] = &[
         group: Group::Cluster,
         arity: Arity::at_least(2),
         summary: "Looks at the cluster and changes it.",
-        complexity: "Depends on subcommand.",
+        complexity: "O(N)",
         subcommands: &[
             change(
                 "ADDSLOTS",

@@ -63,7 +63,9 @@ async fn who_is_cut_off_reads_nothing() {
     assert_eq!(cluster.group(old).wait_applied(LogIndex(1 << 40)).await, Err(ReadError::Stopped));
 }
 
+/// `cargo test --release --lib -- --ignored confirming`.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "it measures"]
 async fn confirming_leadership_waits_for_no_other_heartbeats() {
     let cluster = Cluster::three().await;
     let leader = cluster.leader().await;

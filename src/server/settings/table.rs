@@ -134,7 +134,8 @@ settings! {
     Memory {
         /// Bytes of memory for data; 0 sets no limit. Beyond it `maxmemory-policy` decides.
         Maxmemory: "maxmemory", SIZE, "0", RUNTIME;
-        /// Which keys make room when `maxmemory` is reached; `noeviction` refuses writes instead.
+        /// What happens when `maxmemory` is reached: writes are refused, as with `noeviction`. The other policies
+        /// are accepted and stored, and evict nothing in this version.
         MaxmemoryPolicy: "maxmemory-policy", Kind::Enum(&["volatile-lru", "volatile-lfu", "volatile-random",
             "volatile-ttl", "allkeys-lru", "allkeys-lfu", "allkeys-random", "noeviction"]), "noeviction", RUNTIME;
         /// Keys compared to find one to evict.
