@@ -78,7 +78,7 @@ pub const LOG_UNSYNCED_MAX_BYTES: u64 = 32 * 1024 * 1024;
 pub const LOG_PAYLOAD_MAX_BYTES: usize = 2 * 1024 * 1024 * 1024 - 1;
 /// Entries that stay in the log behind a snapshot, so that a replica that is a little behind
 /// does not need the snapshot.
-pub const LOG_TAIL_KEPT_ENTRIES: u64 = 256;
+pub const LOG_TAIL_KEPT_ENTRIES: u64 = 4096;
 /// Proposals that wait for one group's raft core; more make their callers wait.
 pub const PROPOSAL_QUEUE_MAX: u64 = 16 * 1024;
 

@@ -588,8 +588,8 @@ fn config(id: ShardId, timing: Timing, cluster: Option<&ClusterOptions>, may_ele
         enable_elect: may_elect,
         // `Group::snapshot` decides, so that a full disk is no error of openraft's.
         snapshot_policy: SnapshotPolicy::Never,
-        // `Group::snapshot` purges and says how far.
-        max_in_snapshot_log_to_keep: 0,
+        // `Group::snapshot` purges too, and knows whether anybody can be a little behind.
+        max_in_snapshot_log_to_keep: if cluster.is_some() { LOG_TAIL_KEPT_ENTRIES } else { 0 },
         enable_pre_vote: Some(cluster.is_none_or(|cluster| cluster.pre_vote)),
         // A follower that lost what was not synced is sent it again; that it does not vote meanwhile is what
         // makes that sound (`votes`).

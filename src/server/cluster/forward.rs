@@ -47,6 +47,8 @@ const GRACE: Duration = Duration::from_millis(300);
 
 /// The answer when a shard has no leader for too long.
 pub const NO_LEADER: &str = "CLUSTERDOWN The shard has no leader now; the command was not executed";
+/// The answer to commands that no frame can hold.
+const TOO_LARGE: &str = "ERR the commands are too large to be sent to the shard's leader; they were not executed";
 /// The answer to a write when nobody knows what became of it.
 pub const UNKNOWN: &str =
     "ERR outcome unknown: the connection to the shard's leader was lost; the command may or may not be executed";
@@ -227,6 +229,7 @@ pub async fn execute(
                         return Delivered::error(UNKNOWN, commands, manner.protocol);
                     }
                 },
+                Err(BusError::TooLarge) => return Delivered::error(TOO_LARGE, commands, manner.protocol),
                 Err(error) if error.is_unsent() || only_reads || matches!(error, BusError::Refused(_)) => {
                     avoid = Some(leader);
                     None
