@@ -47,6 +47,40 @@ pub(super) fn digest(call: &mut Call<'_>) -> Executed {
     })))
 }
 
+/// `DEBUG DIGEST REPLICAS`: of each replica that this node has, up to date or not, the shard's number, the last
+/// applied entry and the digest.
+pub(super) fn replica_digests(call: &mut Call<'_>) -> Executed {
+    let (server, protocol) = (Arc::clone(call.server), call.session.protocol);
+    Ok(Some(Box::pin(async move {
+        let shards: Vec<_> = server.router().shards().cloned().collect();
+        let work = move || -> Result<Vec<_>, crate::storage::StorageError> {
+            let of = |shard: &Arc<crate::shard::Shard>| {
+                let (applied, digest) = shard.replica_digest(clock::now());
+                Ok((shard.id().0, applied.0, hex(&digest?)))
+            };
+            shards.iter().map(of).collect()
+        };
+        let failed =
+            |error: &dyn std::fmt::Display| late_error(&server, protocol, &format!("ERR the digest failed: {error}"));
+        match tokio::task::spawn_blocking(work).await {
+            Ok(Ok(digests)) => {
+                let mut out = Vec::new();
+                let mut reply = crate::resp::Reply::new(&mut out, protocol);
+                reply.array(digests.len());
+                for (shard, applied, digest) in digests {
+                    reply.array(3);
+                    reply.integer(i64::from(shard));
+                    reply.integer(i64::try_from(applied).unwrap_or(i64::MAX));
+                    reply.bulk(digest.as_bytes());
+                }
+                out
+            }
+            Ok(Err(error)) => failed(&error),
+            Err(error) => failed(&error),
+        }
+    })))
+}
+
 /// `DEBUG DIGEST-VALUE key …`: zeros for a key that is not there, and for equal values the
 /// same, whatever the keys are called.
 pub(super) fn digest_value(call: &mut Call<'_>) -> Executed {

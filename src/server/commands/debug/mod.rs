@@ -42,6 +42,7 @@ pub(super) fn debug(call: &mut Call<'_>) -> Executed {
             Ok(Some(Box::pin(async move { config::rewritten(server, protocol).await })))
         }
         ("DIGEST", 2) => inspect::digest(call),
+        ("DIGEST", 3) if call.is_word(2, "REPLICAS") => inspect::replica_digests(call),
         ("DIGEST-VALUE", 2..) => inspect::digest_value(call),
         ("ERROR", 3) => Err(CommandError::Text(lossy(call.args[2]).into_owned())),
         ("HTSTATS", 3) => inspect::htstats(call),

@@ -95,9 +95,10 @@ pub(super) fn shards(out: &mut Writer, server: &Server) {
             (keys, store.engines().map(|(_, engine)| engine.usage().memory_bytes).sum::<u64>())
         };
         let (applied, role) = (shard.applied_index().0, format!("{:?}", shard.status().state).to_ascii_lowercase());
+        let term = shard.status().term;
         out.field(
             format_args!("shard{}", shard.id().0),
-            format_args!("slots={slots},keys={keys},bytes={bytes},applied={applied},role={role}"),
+            format_args!("slots={slots},keys={keys},bytes={bytes},applied={applied},role={role},term={term}"),
         );
     }
 }
