@@ -1,6 +1,7 @@
 //! Electing, replicating, losing leaders, partitions, catching up.
 
 use super::*;
+use crate::limits::LOG_TAIL_KEPT_ENTRIES;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_leader_is_elected_and_what_it_is_given_reaches_all() {
@@ -54,8 +55,9 @@ async fn a_follower_that_is_far_behind_is_sent_a_snapshot() {
     let behind = cluster.followers(leader)[0];
     propose(cluster.group(leader), 0).await.expect("applied");
     cluster.stop(behind).await;
+    let last = LOG_TAIL_KEPT_ENTRIES + 400;
     let mut outcomes = Vec::new();
-    for number in 1..=400 {
+    for number in 1..=last {
         outcomes.push(propose_later(cluster.group(leader), number).await);
     }
     for outcome in outcomes {
@@ -70,15 +72,15 @@ async fn a_follower_that_is_far_behind_is_sent_a_snapshot() {
     cluster.between(leader, behind, Wire::Cut);
     tokio::time::sleep(Duration::from_millis(50)).await;
     cluster.between(leader, behind, Wire::Open);
-    cluster.agree_on(&(0..=400).collect::<Vec<_>>()).await;
+    cluster.agree_on(&(0..=last).collect::<Vec<_>>()).await;
     let restored = cluster.nodes[&behind].machine.0.lock().restored;
-    assert!(restored.is_some_and(|index| index > 400), "{restored:?}");
+    assert!(restored.is_some_and(|index| index > last), "{restored:?}");
     // What follows comes by the log again, and a restart finds the snapshot.
-    propose(cluster.group(cluster.leader().await), 401).await.expect("applied");
-    cluster.agree_on(&(0..=401).collect::<Vec<_>>()).await;
+    propose(cluster.group(cluster.leader().await), last + 1).await.expect("applied");
+    cluster.agree_on(&(0..=last + 1).collect::<Vec<_>>()).await;
     cluster.stop(behind).await;
     cluster.open(behind, USUAL).await;
-    cluster.agree_on(&(0..=401).collect::<Vec<_>>()).await;
+    cluster.agree_on(&(0..=last + 1).collect::<Vec<_>>()).await;
 }
 
 /// Watches that no two nodes may read at the same time, until dropped.
