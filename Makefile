@@ -20,6 +20,7 @@ ENGINE ?= hash
 UNITS ?=
 FUZZ_SECONDS ?= 600
 CRASH_ROUNDS ?= 50
+FAULT_ROUNDS ?= 200
 PORT ?= 6379
 # More arguments for the tool that a target runs, for example
 #   make bench ARGS="--engines hash --tests SET,GET --pipeline 16"
@@ -48,6 +49,10 @@ build: setup-build ## build the server
 run: build ## start a standalone server on port 6379 (PORT=)
 	exec $(KVORUM) server --config configs/standalone.toml --port $(PORT) $(ARGS)
 
+.PHONY: run-cluster
+run-cluster: build ## start a cluster of three nodes on ports 7001 to 7003
+	exec scripts/run-cluster $(KVORUM) $(ARGS)
+
 .PHONY: test
 test: setup ## everything that CI runs
 	$(step) "formatting, clippy, documentation" $(MAKE) lint
@@ -60,6 +65,10 @@ test: setup ## everything that CI runs
 	$(step) "crash loop, four shards" tests/crash/run --rounds 2 --shards 4 --engine hash
 	$(step) "several shards" tests/shards/run
 	$(step) "robustness" tests/robustness/run
+	$(step) "redis's own tests, cluster" redis-tests/run --cluster proxy
+	$(step) "redis's own tests, cluster that redirects" redis-tests/run --cluster redirect
+	$(step) "cluster" tests/cluster/run
+	$(step) "faults" tests/faults/run --rounds 9
 	@scripts/step --summary
 
 .PHONY: test-rust
@@ -88,6 +97,14 @@ crash: setup build ## the long crash loop (CRASH_ROUNDS=50) and the full disk
 	tests/crash/disk_full --fsync everysec
 	tests/crash/disk_full --fsync always
 	tests/robustness/run --connections 10000 --load-seconds 60
+
+.PHONY: cluster-tests
+cluster-tests: setup build ## a cluster as users and operators meet it (ENGINE=hash|lsm|btree|all)
+	tests/cluster/run --engines $(if $(filter all,$(ENGINE)),hash lsm btree,$(ENGINE)) $(ARGS)
+
+.PHONY: faults
+faults: setup build ## long fault rounds with the linearizability checker (FAULT_ROUNDS=200)
+	tests/faults/run --rounds $(FAULT_ROUNDS) $(ARGS)
 
 .PHONY: bench
 bench: setup build ## throughput, CPU and memory beside redis-server; writes benches/compare/RESULTS.md

@@ -92,7 +92,8 @@ impl OneGate {
         let (stop, stopped) = watch::channel(false);
         let watching = tokio::task::spawn_blocking(move || {
             let mut looks = 0;
-            while !*stopped.borrow() {
+            // Also when the test has failed and the sender is gone, or the runtime would wait for this for ever.
+            while !*stopped.borrow() && stopped.has_changed().is_ok() {
                 // Looked at twice: a gate may shut between two looks at different nodes.
                 let first: Vec<bool> = groups.iter().map(|group| group.read_gate()).collect();
                 let second = groups.iter().zip(first).filter(|(group, first)| *first && group.read_gate()).count();
@@ -112,6 +113,8 @@ async fn partitioned(wire: Wire) {
     propose(cluster.group(old), 1).await.expect("applied");
     let (gates, stop) = OneGate::watch(&cluster);
     cluster.around(old, wire);
+    // The proxies need a moment, and the leader longer than that to miss its followers.
+    tokio::time::sleep(Duration::from_millis(50)).await;
     // Queued before it knows that it is alone; nobody hears of it.
     let lost = propose_later(cluster.group(old), 666).await;
     let new = cluster.leader_other_than(old).await;

@@ -4,7 +4,7 @@
 //! is a master that has the slots of the shards it leads; the other nodes with replicas of a shard are listed as
 //! the replicas of its slots, where a reply has room for them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -239,6 +239,29 @@ impl View {
         ranges
     }
 
+    /// Ranges of slots with their nodes, in a form that clients can take.
+    ///
+    /// Some clients (redis-py) keep for a node the role in which they meet it first, and ask only primaries for
+    /// their keys. Here a node is both, so the first range of each leader comes before all others and names the
+    /// leader in its replicas' places: rows of one length, because the same clients go round a leader's rows with
+    /// one counter.
+    fn ranges_leaders_first(&self) -> Vec<(u16, u16, Vec<&NodeRecord>)> {
+        let mut met = BTreeSet::new();
+        let (firsts, others): (Vec<_>, Vec<_>) = self
+            .ranges()
+            .into_iter()
+            .map(|(first, last, shard)| (first, last, self.replicas(shard)))
+            .partition(|(.., replicas)| replicas.first().is_some_and(|(leader, _)| met.insert(*leader)));
+        let firsts = firsts.into_iter().map(|(first, last, replicas)| {
+            let leader = replicas[0].1;
+            (first, last, vec![leader; replicas.len()])
+        });
+        let others = others
+            .into_iter()
+            .map(|(first, last, replicas)| (first, last, replicas.into_iter().map(|(_, record)| record).collect()));
+        firsts.chain(others).collect()
+    }
+
     /// The nodes with a replica of a shard: the leader first, if it is known.
     fn replicas(&self, shard: ShardId) -> Vec<(NodeId, &NodeRecord)> {
         let Some(record) = self.state.shards.get(&shard) else { return Vec::new() };
@@ -325,15 +348,14 @@ fn slots(call: &mut Call<'_>, node: &ClusterNode) -> Executed {
         call.reply().array(0);
         return DONE;
     };
-    let ranges = view.ranges();
+    let ranges = view.ranges_leaders_first();
     let mut reply = call.reply();
     reply.array(ranges.len());
-    for (first, last, shard) in ranges {
-        let replicas = view.replicas(shard);
+    for (first, last, replicas) in ranges {
         reply.array(2 + replicas.len());
         reply.integer(i64::from(first));
         reply.integer(i64::from(last));
-        for (_, record) in replicas {
+        for record in replicas {
             reply.array(4);
             reply.bulk(record.host.as_bytes());
             reply.integer(i64::from(record.port));
