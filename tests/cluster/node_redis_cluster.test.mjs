@@ -27,9 +27,9 @@ test("hash tags", async () => {
 });
 
 test("hashes and errors", async () => {
-  assert.equal(await cluster.hSet("h", { a: 1, b: "two" }), 2);
-  assert.deepEqual({ ...(await cluster.hGetAll("h")) }, { a: "1", b: "two" });
-  await assert.rejects(cluster.incr("h"), /WRONGTYPE/);
+  assert.equal(await cluster.hSet("node-redis:h", { a: 1, b: "two" }), 2);
+  assert.deepEqual({ ...(await cluster.hGetAll("node-redis:h")) }, { a: "1", b: "two" });
+  await assert.rejects(cluster.incr("node-redis:h"), /WRONGTYPE/);
 });
 
 test("reads from replicas", async () => {
