@@ -57,6 +57,8 @@ test: setup ## everything that CI runs
 	$(step) "client libraries" tests/clients/run
 	$(step) "crash loop" tests/crash/run --rounds 3
 	$(step) "full disk" tests/crash/disk_full
+	$(step) "crash loop, four shards" tests/crash/run --rounds 2 --shards 4 --engine hash
+	$(step) "several shards" tests/shards/run
 	$(step) "robustness" tests/robustness/run
 	@scripts/step --summary
 

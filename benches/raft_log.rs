@@ -52,7 +52,8 @@ fn runtime() -> Runtime {
 
 async fn open(dir: &Path, policy: FsyncPolicy) -> (Arc<SharedLog>, Arc<Group>) {
     let log = SharedLog::open(&dir.join("log"), LogOptions::new(policy)).expect("the log opens");
-    let options = GroupOptions { id: ShardId(0), node: NodeId(1), dir: dir.join("shard"), log: Arc::clone(&log) };
+    let options =
+        GroupOptions { id: ShardId(0), node: NodeId(1), dir: dir.join("shard"), log: Arc::clone(&log), cluster: None };
     let group = Group::open(options, Nothing).await.expect("the group opens");
     group.wait_ready().await.expect("ready");
     (log, Arc::new(group))

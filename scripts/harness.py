@@ -7,6 +7,7 @@ made. Both servers take Redis's setting names as `--name value`.
 Standard library only. Nothing here talks to any address but 127.0.0.1.
 """
 
+import json
 import os
 import platform
 import shutil
@@ -281,6 +282,69 @@ class Server:
     def disk_bytes(self, part: str = "") -> int:
         """Bytes on disk of everything in the server's directory, or in a part of it."""
         return sum(path.stat().st_blocks * 512 for path in (self.directory / part).rglob("*") if path.is_file())
+
+
+class Cluster:
+    """Several nodes on free loopback ports, made one by `kvorum cluster create`."""
+
+    def __init__(self, directory, nodes=3, shards=8, replicas=3, settings=None, engine=None):
+        self.shards, self.replicas = shards, replicas
+        self.nodes = []
+        for number in range(1, nodes + 1):
+            own = {"cluster-enabled": "yes", "cluster-port": free_port(), **(settings or {})}
+            self.nodes.append(Server("kvorum", Path(directory) / f"node-{number}", own, engine))
+
+    def addresses(self) -> list:
+        """Where clients reach the nodes."""
+        return [f"{HOST}:{node.port}" for node in self.nodes]
+
+    def cli(self, *args, within_s: float = 120.0) -> str:
+        """Runs `kvorum cluster …` and returns what it prints; raises RuntimeError with its error."""
+        command = [kvorum_binary(), "cluster", *map(str, args)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=within_s, stdin=subprocess.DEVNULL)
+        if done.returncode != 0:
+            raise RuntimeError(done.stderr.strip())
+        return done.stdout
+
+    def create(self, shards=None) -> str:
+        """Makes the nodes one cluster."""
+        count = str(shards or self.shards)
+        return self.cli("create", "--nodes", ",".join(self.addresses()), "--shards", count, "--replicas", self.replicas)
+
+    def status(self, node=None) -> dict:
+        """What a node that runs says of the cluster."""
+        node = node or next(node for node in self.nodes if node.alive)
+        return json.loads(self.cli("status", "--node", f"{HOST}:{node.port}", "--json"))
+
+    def wait_healthy(self, within_s: float = 60.0, lag: int = 0) -> dict:
+        """Waits until all nodes are up, every shard has a leader, and no replica lacks more than `lag` entries."""
+        deadline, status = time.monotonic() + within_s, None
+        while time.monotonic() < deadline:
+            try:
+                status = self.status()
+                up = all(node["up"] for node in status["nodes"])
+                replicas = [replica["lag"] for shard in status["shards"] for replica in shard["replicas"]]
+                led = all(shard["leader"] for shard in status["shards"])
+                if up and led and all(behind is not None and behind <= lag for behind in replicas):
+                    return status
+            except (RuntimeError, StopIteration, subprocess.TimeoutExpired):
+                pass
+            time.sleep(0.1)
+        raise RuntimeError(f"the cluster is not healthy after {within_s:.0f} s: {status}")
+
+    def start(self):
+        """Starts all nodes and makes them one cluster."""
+        for node in self.nodes:
+            node.start()
+        self.create()
+        return self
+
+    def __enter__(self):
+        return self.start()
+
+    def __exit__(self, *_):
+        for node in self.nodes:
+            node.kill()
 
 
 def machine() -> dict:

@@ -12,9 +12,11 @@
 //! | [`shard`] | a raft state machine made of commands and storage |
 //! | [`cluster`] | the metadata group |
 //! | [`server`] | listeners, sessions, dispatch, settings |
+//! | [`admin`] | what an operator does to a cluster, from a command line |
 //!
 //! `ARCHITECTURE.md` tells how a request passes through them.
 
+pub mod admin;
 pub mod cluster;
 pub mod codec;
 pub mod command;

@@ -2,10 +2,13 @@
 //!
 //! Relations between limits are checked at compile time at the end of this file.
 
+use std::time::Duration;
+
 /// Longest inline command, and longest line of a multibulk header, in bytes (Redis: 64 KiB).
 pub const INLINE_MAX_BYTES: usize = 64 * 1024;
-/// Most arguments of one command from an authenticated client (Redis: 1024 * 1024).
-pub const MULTIBULK_MAX_ARGS: i64 = 1024 * 1024;
+/// Most arguments of one command from an authenticated client, as in Redis. The size of the request bounds them
+/// before that.
+pub const MULTIBULK_MAX_ARGS: i64 = i32::MAX as i64;
 /// Default of `proto-max-bulk-len`: longest argument in bytes.
 pub const BULK_MAX_BYTES_DEFAULT: i64 = 512 * 1024 * 1024;
 /// Most arguments of one command before authentication (Redis: 10).
@@ -13,6 +16,10 @@ pub const UNAUTHENTICATED_MAX_ARGS: i64 = 10;
 /// Longest argument before authentication, in bytes (Redis: 16 KiB).
 pub const UNAUTHENTICATED_MAX_BULK_BYTES: i64 = 16 * 1024;
 
+/// How long a command waits for a shard to have a leader before its client is told that there is none.
+pub const FORWARD_PATIENCE: Duration = Duration::from_secs(5);
+/// How long it is waited between two attempts to find a shard's leader.
+pub const FORWARD_RETRY: Duration = Duration::from_millis(10);
 /// Bytes of commands that may wait for the next log entry of a shard; connections wait above it.
 pub const PROPOSAL_QUEUE_MAX_BYTES: usize = 64 * 1024 * 1024;
 /// Log entries of one shard that may be on their way through raft at a time. A small number lets
@@ -71,9 +78,36 @@ pub const LOG_UNSYNCED_MAX_BYTES: u64 = 32 * 1024 * 1024;
 pub const LOG_PAYLOAD_MAX_BYTES: usize = 2 * 1024 * 1024 * 1024 - 1;
 /// Entries that stay in the log behind a snapshot, so that a replica that is a little behind
 /// does not need the snapshot.
-pub const LOG_TAIL_KEPT_ENTRIES: u64 = 256;
+pub const LOG_TAIL_KEPT_ENTRIES: u64 = 4096;
 /// Proposals that wait for one group's raft core; more make their callers wait.
 pub const PROPOSAL_QUEUE_MAX: u64 = 16 * 1024;
+
+/// Longest payload of a frame between nodes: a log entry with what the request says about it.
+pub const BUS_FRAME_MAX_BYTES: usize = LOG_PAYLOAD_MAX_BYTES + 1024 * 1024;
+/// Bytes of frames that wait for one connection's writer; who wants to send more waits.
+pub const BUS_QUEUE_MAX_BYTES: usize = 64 * 1024 * 1024;
+/// Bytes a bus connection reads from its socket at a time.
+pub const BUS_READ_CHUNK_BYTES: usize = 64 * 1024;
+/// Longest time that a heartbeat or its answer waits for others to travel with, in microseconds.
+pub const BUS_GATHER_US: u64 = 2000;
+/// Connections that other nodes may have open to this one.
+pub const BUS_CONNECTIONS_MAX: usize = 1024;
+/// Requests of one connection that may be handled at a time; the connection is not read above it.
+pub const BUS_REQUESTS_IN_FLIGHT_MAX: usize = 4096;
+/// Different strangers that are named in the log, each once.
+pub const BUS_STRANGERS_LOGGED_MAX: usize = 256;
+/// Append requests of one group to one follower that may be unanswered at a time.
+pub const APPENDS_IN_FLIGHT_MAX: usize = 64;
+/// Bytes of append requests of one group to one follower that may be unanswered before the next is sent.
+pub const APPENDS_IN_FLIGHT_MAX_BYTES: usize = 16 * 1024 * 1024;
+/// Bytes of entries in one append request, unless a single entry is longer.
+pub const APPEND_TARGET_BYTES: usize = 4 * 1024 * 1024;
+/// Bytes of a snapshot in one request.
+pub const SNAPSHOT_CHUNK_BYTES: usize = 256 * 1024;
+/// Chunks of one snapshot that may be unanswered at a time.
+pub const SNAPSHOT_CHUNKS_IN_FLIGHT_MAX: usize = 4;
+/// Default of the rate at which a node sends snapshots, all together, in bytes per second.
+pub const SNAPSHOT_DEFAULT_BYTES_PER_SECOND: u64 = 128 * 1024 * 1024;
 
 const _: () = {
     assert!(ENTRY_TARGET_BYTES <= PROPOSAL_QUEUE_MAX_BYTES);
@@ -82,5 +116,8 @@ const _: () = {
     assert!(OUTPUT_CHUNK_BYTES <= OUTPUT_TURN_BYTES);
     assert!(LOG_SEGMENT_MIN_BYTES < LOG_SEGMENT_DEFAULT_BYTES && LOG_SEGMENT_DEFAULT_BYTES <= LOG_SEGMENT_MAX_BYTES);
     assert!(LOG_PAYLOAD_MAX_BYTES < u32::MAX as usize - 1024, "a record's length is a u32");
+    assert!(BUS_FRAME_MAX_BYTES < u32::MAX as usize - 1024, "a frame's length is a u32");
+    assert!(APPEND_TARGET_BYTES <= APPENDS_IN_FLIGHT_MAX_BYTES && APPENDS_IN_FLIGHT_MAX_BYTES <= BUS_QUEUE_MAX_BYTES);
+    assert!(SNAPSHOT_CHUNK_BYTES <= BUS_FRAME_MAX_BYTES);
     assert!(LOG_INDEX_STRIDE_BYTES as usize <= LOG_READ_CHUNK_BYTES);
 };

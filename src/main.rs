@@ -29,6 +29,18 @@ fn main() -> ExitCode {
         Ok(invocation) => invocation,
         Err(error) => error.exit(),
     };
+    if let Invocation::Cluster { command, password } = &invocation {
+        return match kvorum::admin::execute(command, password.as_deref()) {
+            Ok(text) => {
+                print!("{text}");
+                ExitCode::from(EXIT_OK)
+            }
+            Err(error) => {
+                eprintln!("kvorum: {error}");
+                ExitCode::from(EXIT_ERROR)
+            }
+        };
+    }
     let settings = match invocation.settings() {
         Ok(settings) => settings,
         Err(error) => {

@@ -107,7 +107,13 @@ fn open_log(dir: &Path, policy: FsyncPolicy) -> Arc<SharedLog> {
 }
 
 fn group_options(dir: &Path, shard: ShardId, log: &Arc<SharedLog>) -> GroupOptions {
-    GroupOptions { id: shard, node: NodeId(1), dir: dir.join(format!("shard-{}", shard.0)), log: Arc::clone(log) }
+    GroupOptions {
+        id: shard,
+        node: NodeId(1),
+        dir: dir.join(format!("shard-{}", shard.0)),
+        log: Arc::clone(log),
+        cluster: None,
+    }
 }
 
 async fn start(dir: &Path, policy: FsyncPolicy) -> Node {

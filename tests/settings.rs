@@ -263,7 +263,10 @@ fn file_errors_name_line_setting_value_and_what_is_allowed() {
             "kvorum.toml:1: save cannot be '3600': Invalid save parameters; it takes pairs of seconds and changes",
         ),
         ("timeout = [1]", "kvorum.toml:1: timeout cannot be '[1]': it takes one value, not an array"),
-        ("cluster-enabled = true", "kvorum.toml:1: cluster-enabled cannot be 'yes': it takes only no"),
+        (
+            "cluster-routing = \"gossip\"",
+            "kvorum.toml:1: cluster-routing cannot be 'gossip': it takes one of proxy, redirect",
+        ),
         ("\n\nmaxclient = 5", "kvorum.toml:3: there is no setting 'maxclient'; did you mean 'maxclients'?"),
         ("rename-command = \"x\"", "kvorum.toml:1: there is no setting 'rename-command'; it exists in Redis only"),
         (

@@ -29,6 +29,8 @@ async fn open(dir: &Path, rules: KeyspaceRules) -> Node {
         shared: Shared { databases: 16, bulk_max_bytes: 1 << 29 },
         snapshot_log_bytes: u64::MAX,
         snapshot_log_entries: u64::MAX,
+        counters: Arc::default(),
+        cluster: None,
     })
     .await
     .expect("the shard opens");
@@ -60,7 +62,7 @@ impl Node {
                 _ => run.push_read(spec, Db(db), &args),
             }
         }
-        self.shard.submit(&mut run, &mailbox, Protocol::Resp2, true).expect("the shard takes writes");
+        self.shard.submit(&run, &mailbox, Protocol::Resp2, true).expect("the shard takes writes");
         let mut out = ReplyBuffer::default();
         wait_done(&mailbox, &mut out).await;
         String::from_utf8(out.to_vec()).expect("replies are text here")
@@ -309,14 +311,14 @@ async fn errors_of_reads_and_writes_inside_a_run_are_counted_once() {
     let replies =
         node.run(0, &[&["SET", "a", "x"], &["HGET", "a", "f"], &["HSET", "a", "f", "v"], &["INCR", "a"]]).await;
     assert_eq!(replies.matches("-WRONGTYPE").count(), 2, "{replies}");
-    let errors = &node.shard.stats.errors;
+    let errors = &node.shard.counters.errors;
     let by_code: Vec<_> = errors.by_code().into_iter().collect();
     assert_eq!(by_code, [("ERR".to_owned(), 1), ("WRONGTYPE".to_owned(), 2)]);
     assert_eq!(errors.total(), 3);
     node.close().await;
     // A replay has nobody to answer to.
     let node = open(dir.path(), one_engine(EngineKind::Hash)).await;
-    assert_eq!(node.shard.stats.errors.total(), 0);
+    assert_eq!(node.shard.counters.errors.total(), 0);
     node.close().await;
 }
 

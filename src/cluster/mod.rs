@@ -8,3 +8,4 @@
 
 pub mod metadata;
 pub mod ring;
+pub mod state;

@@ -168,6 +168,12 @@ impl<'a> Reader<'a> {
         self.array().map(u64::from_le_bytes)
     }
 
+    /// The next sixteen bytes, a little-endian number.
+    #[inline]
+    pub(crate) fn u128(&mut self) -> Result<u128, DecodeError> {
+        self.array().map(u128::from_le_bytes)
+    }
+
     /// The next eight bytes, a little-endian number with a sign.
     #[inline]
     pub(crate) fn i64(&mut self) -> Result<i64, DecodeError> {

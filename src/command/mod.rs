@@ -29,6 +29,7 @@ mod text;
 pub use context::{ReadContext, Shared, WriteContext};
 pub use cursor::Cursor;
 pub use error::CommandError;
+pub use keys::shard_walk;
 pub(crate) use keys::{CopyOptions, move_destination};
 pub use spec::{
     Access, Arg, ArgKind, Arity, CommandSpec, Deprecation, Flags, Group, Handler, KeySpec, ServerCommand, Subcommand,

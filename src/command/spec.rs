@@ -122,10 +122,12 @@ pub enum Handler {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "each is the command of its name")]
 pub enum ServerCommand {
+    Asking,
     Auth,
     Bgsave,
     Bgrewriteaof,
     Client,
+    Cluster,
     Command,
     Config,
     Dbsize,
@@ -140,6 +142,8 @@ pub enum ServerCommand {
     Monitor,
     Ping,
     Quit,
+    Readonly,
+    Readwrite,
     Reset,
     Role,
     Save,
@@ -221,6 +225,7 @@ impl Flags {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the families' own names")]
 pub enum Group {
+    Cluster,
     Connection,
     Generic,
     Hash,
@@ -232,6 +237,7 @@ impl Group {
     /// The name that `COMMAND DOCS` gives.
     pub fn name(self) -> &'static str {
         match self {
+            Self::Cluster => "cluster",
             Self::Connection => "connection",
             Self::Generic => "generic",
             Self::Hash => "hash",

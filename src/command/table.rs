@@ -12,13 +12,14 @@ use super::spec::{Access, CommandSpec, KeySpec, Subcommand};
 use super::{databases, hashes, keys, ranges, server, strings};
 
 /// The families, in the order of [`all`] and of [`index_of`].
-static FAMILIES: [&[CommandSpec]; 8] = [
+static FAMILIES: [&[CommandSpec]; 9] = [
     strings::COMMANDS,
     hashes::COMMANDS,
     keys::COMMANDS,
     databases::COMMANDS,
     ranges::COMMANDS,
     server::CONNECTION_COMMANDS,
+    server::CLUSTER_COMMANDS,
     server::PROCESS_COMMANDS,
     server::DIAGNOSIS_COMMANDS,
 ];

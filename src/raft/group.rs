@@ -1,29 +1,88 @@
 //! A raft group: opening, proposing, the read gate, snapshots, the end.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Release};
+use std::time::Duration;
 
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::errors::{ClientWriteError, ForwardToLeader};
 use openraft::raft::ClientWriteResult;
-use openraft::{Config, Raft, ServerState, SnapshotPolicy};
+use openraft::{Config, Raft, ServerState, SnapshotPolicy, StepDownPolicy};
+use tokio::sync::watch;
 
 use super::StateMachine;
+use super::bus::Bus;
+use super::lease::{Gate, Leadership, lease_of, watch_leadership};
 use super::log::{GroupLog, SharedLog};
-use super::network::NoPeers;
+use super::network::{BusPeers, NoPeers};
+use super::peers::{Member, Registry};
+use super::reads::ReadIndex;
 use super::snapshot::{self, SnapshotFileError};
-use super::state_machine::{Adapter, Gate};
+use super::state_machine::Adapter;
 use super::types::{Payload, PeerNode, ProposalResponder, TypeConfig};
+use super::votes::Votes;
 use crate::limits::{LOG_PAYLOAD_MAX_BYTES, LOG_TAIL_KEPT_ENTRIES, PROPOSAL_QUEUE_MAX};
 use crate::types::{LogIndex, NodeId, ShardId};
 
-/// Time between two heartbeats; raft's clock ticks five times as often.
-const HEARTBEAT_MS: u64 = 500;
-/// Shortest and longest silence after which a follower wants to lead.
-const ELECTION_MS: (u64, u64) = (1500, 3000);
+/// What an only voter's timers are: it has nobody to hear from.
+const ALONE: Timing = Timing { heartbeat_ms: 500, election_min_ms: 1500, election_max_ms: 3000 };
+
+/// How fast a group notices that its leader is gone.
+///
+/// A follower that has heard its leader waits for `election_max_ms`, in which it votes for nobody else, and then
+/// for a random time between `election_min_ms` and `election_max_ms`, before it wants to lead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timing {
+    /// Time between two heartbeats; raft's clock ticks five times as often.
+    pub heartbeat_ms: u64,
+    /// Shortest time before a follower wants to lead.
+    pub election_min_ms: u64,
+    /// Longest; also the time for which a voter is true to a leader it has heard.
+    pub election_max_ms: u64,
+}
+
+impl Default for Timing {
+    /// Service is back about a second after a leader was killed: 600 ms of faith in it, less the 75 that have
+    /// passed on average since its last heartbeat, 400 until the first of two followers wants to lead, and two
+    /// rounds of votes. Four heartbeats may be lost before that, and a lease of 540 ms spans three.
+    fn default() -> Self {
+        Timing { heartbeat_ms: 150, election_min_ms: 300, election_max_ms: 600 }
+    }
+}
+
+impl Timing {
+    fn election_max(&self) -> Duration {
+        Duration::from_millis(self.election_max_ms)
+    }
+}
+
+/// What a group needs to have peers.
+#[derive(Clone)]
+pub struct ClusterOptions {
+    /// The node's bus.
+    pub bus: Arc<Bus>,
+    /// The timers. The same on all nodes: leases rest on it.
+    pub timing: Timing,
+    /// Ask whether an election could be won before beginning it, so that a node that was cut off does not
+    /// unseat a leader when it returns.
+    pub pre_vote: bool,
+    /// Keep quiet after a start for as long as another's lease may rest on what was said before. Off only to
+    /// show in a test why it is needed.
+    pub quiet_after_start: bool,
+    /// Entries that this node has confirmed may be missing: the machine went down before they were synced. It
+    /// does not vote until it has caught up with a leader.
+    pub may_have_lost: bool,
+}
+
+impl ClusterOptions {
+    /// The defaults.
+    pub fn new(bus: Arc<Bus>) -> Self {
+        Self { bus, timing: Timing::default(), pre_vote: true, quiet_after_start: true, may_have_lost: false }
+    }
+}
 
 /// What a group is opened with.
 pub struct GroupOptions {
@@ -35,6 +94,8 @@ pub struct GroupOptions {
     pub dir: PathBuf,
     /// The node's log.
     pub log: Arc<SharedLog>,
+    /// `None`: this node is the only voter there will ever be.
+    pub cluster: Option<ClusterOptions>,
 }
 
 /// A group cannot be opened, or has ended.
@@ -126,6 +187,18 @@ pub enum Role {
     Stopped,
 }
 
+impl Role {
+    pub(super) fn from_state(state: ServerState) -> Self {
+        match state {
+            ServerState::Leader => Role::Leader,
+            ServerState::Follower => Role::Follower,
+            ServerState::Candidate => Role::Candidate,
+            ServerState::Learner => Role::Learner,
+            ServerState::Shutdown => Role::Stopped,
+        }
+    }
+}
+
 /// A group's state, for INFO.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GroupStatus {
@@ -145,6 +218,16 @@ pub struct GroupStatus {
     pub snapshot_index: Option<u64>,
     /// The last entry purged from the log.
     pub purged_index: Option<u64>,
+    /// The voters, those of both sides while they change.
+    pub voters: BTreeSet<NodeId>,
+    /// The replicas without a vote.
+    pub learners: BTreeSet<NodeId>,
+    /// The voters are being changed.
+    pub is_changing: bool,
+    /// What each replica other than this is known to have, when this node leads: the last entry that matches.
+    pub matched: BTreeMap<NodeId, Option<u64>>,
+    /// This voter may have lost entries and has not caught up: it does not vote.
+    pub untrusted: bool,
 }
 
 /// One replica of a raft group. Drop it only after [`Group::shutdown`], or to imitate a crash.
@@ -156,73 +239,154 @@ pub struct Group {
     gate: Arc<Gate>,
     /// Held while a snapshot is made.
     snapshotting: tokio::sync::Mutex<()>,
+    /// What the bus reaches; there is none without a bus.
+    member: Option<Arc<Member>>,
+    timing: Timing,
+    leadership: watch::Receiver<Leadership>,
     /// Closed when the state machine is dropped.
     machine_gone: tokio::sync::Mutex<tokio::sync::mpsc::Receiver<()>>,
 }
 
 impl Group {
-    /// Opens a group: a new one with this node as its only voter, else what is on disk. The snapshot
-    /// is restored into `machine` and the committed log replayed before this returns; use
-    /// [`Group::wait_ready`] before serving.
+    /// Opens a group. The snapshot is restored into `machine` and the committed log replayed.
+    ///
+    /// Without a cluster, a new group has this node as its only voter; use [`Group::wait_ready`] before
+    /// serving. In a cluster, a new group waits until somebody makes it a member ([`Group::initialize`] on one
+    /// node of a new group, [`Group::add_learner`] on the leader of an old one), and an old one takes part in
+    /// elections.
     ///
     /// # Errors
     /// See [`GroupError`]; damaged files are left as they are.
     pub async fn open(options: GroupOptions, machine: impl StateMachine) -> Result<Self, GroupError> {
-        let GroupOptions { id, node, dir, log } = options;
+        let GroupOptions { id, node, dir, log, cluster } = options;
         let log = log.group(id);
+        let timing = cluster.as_ref().map_or(ALONE, |cluster| cluster.timing);
+        // A voter of before may have promised something.
+        let was_here = log.has_state();
         let opened = tokio::task::spawn_blocking({
-            let (dir, log) = (dir.clone(), log.clone());
-            move || load_snapshot(&dir, &log)
+            let (dir, log, cluster) = (dir.clone(), log.clone(), cluster.clone());
+            move || {
+                let current = load_snapshot(&dir, &log)?;
+                let votes = cluster.map(|cluster| {
+                    let quiet = (was_here && cluster.quiet_after_start).then(|| cluster.timing.election_max());
+                    Votes::open(&dir, quiet, cluster.may_have_lost)
+                });
+                let votes = votes.transpose().map_err(|source| GroupError::Io { path: dir, source })?;
+                Ok::<_, GroupError>((current, votes))
+            }
         });
-        let current = opened.await.map_err(|error| stopped(id, &error))??;
+        let (current, votes) = opened.await.map_err(|error| stopped(id, &error))??;
         let (alive, machine_gone) = tokio::sync::mpsc::channel(1);
         let adapter = Adapter::new(Box::new(machine), dir.clone(), current, Some(alive));
         let gate = Arc::clone(&adapter.gate);
-        let config = Arc::new(config(id).validate().map_err(|error| stopped(id, &error))?);
-        let raft =
-            Raft::new(node.0, config, NoPeers, log.clone(), adapter).await.map_err(|error| stopped(id, &error))?;
-        let group =
-            Self { id, dir, log, raft, gate, snapshotting: Default::default(), machine_gone: machine_gone.into() };
-        group.watch();
+        let may_elect = votes.as_ref().is_none_or(|votes| votes.refusal().is_none());
+        let config = config(id, timing, cluster.as_ref(), may_elect).validate();
+        let config = Arc::new(config.map_err(|error| stopped(id, &error))?);
+        let reads = ReadIndex::default();
+        let raft = match &cluster {
+            None => Raft::new(node.0, config, NoPeers, log.clone(), adapter).await,
+            Some(cluster) => {
+                let urgent = Arc::clone(&reads.urgent);
+                let peers = BusPeers { bus: Arc::clone(&cluster.bus), group: id, urgent };
+                Raft::new(node.0, config, peers, log.clone(), adapter).await
+            }
+        };
+        let raft = raft.map_err(|error| stopped(id, &error))?;
+        let (state, leadership) = watch::channel(Leadership::UNKNOWN);
+        let lease = cluster.as_ref().map(|cluster| lease_of(cluster.timing.election_max()));
+        tokio::spawn(watch_leadership(raft.server_metrics(), raft.metrics(), Arc::clone(&gate), lease, state));
+        let member = cluster.zip(votes).map(|(cluster, votes)| {
+            Arc::new(Member {
+                id,
+                node,
+                dir: dir.clone(),
+                bus: cluster.bus,
+                raft: raft.clone(),
+                gate: Arc::clone(&gate),
+                votes,
+                reads,
+                receiver: Arc::default(),
+            })
+        });
+        let group = Self {
+            id,
+            dir,
+            log,
+            raft,
+            gate,
+            snapshotting: Default::default(),
+            member,
+            timing,
+            leadership,
+            machine_gone: machine_gone.into(),
+        };
         group.begin(node).await?;
         Ok(group)
     }
 
-    /// Makes a new group's first entry, or has an old one elect a leader at once: the only voter
-    /// has nobody to wait for.
+    /// Without a cluster, makes a new group's first entry, or has an old one elect a leader at once: the only
+    /// voter has nobody to wait for. In a cluster, lets the others in.
     async fn begin(&self, node: NodeId) -> Result<(), GroupError> {
-        let initialized = self.raft.is_initialized().await.map_err(|error| stopped(self.id, &error))?;
-        if initialized {
-            self.raft.trigger().elect(false).await.map_err(|error| stopped(self.id, &error))
-        } else {
-            let members = BTreeMap::from([(node.0, PeerNode::default())]);
-            self.raft.initialize(members).await.map_err(|error| stopped(self.id, &error))
+        let Some(member) = &self.member else {
+            let initialized = self.raft.is_initialized().await.map_err(|error| stopped(self.id, &error))?;
+            return if initialized {
+                self.raft.trigger().elect(false).await.map_err(|error| stopped(self.id, &error))
+            } else {
+                let members = BTreeMap::from([(node.0, PeerNode::default())]);
+                self.raft.initialize(members).await.map_err(|error| stopped(self.id, &error))
+            };
+        };
+        let is_only_voter = self.raft.voter_ids().eq([node.0]);
+        if is_only_voter {
+            // Nobody's lease rests on its word, and there is nobody to catch up with. That it is alone is
+            // certain: memberships are always synced.
+            member.only_voter_trusts_itself().await.map_err(|source| self.io_error(source))?;
+        } else if let Some(until) = member.votes.quiet_until() {
+            let member = Arc::downgrade(member);
+            tokio::spawn(async move {
+                tokio::time::sleep_until(until).await;
+                if let Some(member) = member.upgrade() {
+                    member.allow_elections();
+                }
+            });
         }
+        Registry::of(&member.bus).add(member);
+        Ok(())
     }
 
-    /// Keeps the gate's view of leadership up to date until the core ends.
-    fn watch(&self) {
-        let mut metrics = self.raft.server_metrics();
-        let gate = Arc::clone(&self.gate);
-        tokio::spawn(async move {
-            loop {
-                let (term, only_voter) = {
-                    let now = metrics.borrow_watched();
-                    let leads = now.state == ServerState::Leader;
-                    let voters: Vec<u64> = now.membership_config.voter_ids().collect();
-                    (if leads { now.vote.leader_id.term } else { 0 }, voters == [now.id])
-                };
-                gate.only_voter.store(only_voter, Release);
-                gate.leader_term.store(term, Release);
-                gate.changed.notify_waiters();
-                if metrics.changed().await.is_err() {
-                    break;
-                }
-            }
-            gate.leader_term.store(0, Release);
-            gate.stopped.store(true, Release);
-            gate.changed.notify_waiters();
-        });
+    fn io_error(&self, source: io::Error) -> GroupError {
+        GroupError::Io { path: self.dir.clone(), source }
+    }
+
+    pub(super) fn member(&self) -> Option<&Arc<Member>> {
+        self.member.as_ref()
+    }
+
+    pub(super) fn gate(&self) -> &Gate {
+        &self.gate
+    }
+
+    pub(super) fn raft(&self) -> &Raft<TypeConfig, Adapter> {
+        &self.raft
+    }
+
+    pub(super) fn timing(&self) -> Timing {
+        self.timing
+    }
+
+    /// Term, leader, role and lease, now and at each change.
+    pub fn leadership(&self) -> watch::Receiver<Leadership> {
+        self.leadership.clone()
+    }
+
+    /// Waits until a leader is known and answers who it is.
+    ///
+    /// # Errors
+    /// When the group ends first.
+    pub async fn wait_leader(&self) -> Result<NodeId, GroupError> {
+        let mut leadership = self.leadership();
+        let known = leadership.wait_for(|now| now.leader.is_some() || now.role == Role::Stopped).await;
+        known.ok().and_then(|now| now.leader).ok_or_else(|| self.stop_reason())
     }
 
     /// The shard.
@@ -262,17 +426,17 @@ impl Group {
 
     /// Whether a read of the state machine is linearizable now: this node leads, has applied the
     /// first entry of its term, so that it has seen everything that was ever committed, and no
-    /// other can lead. Three loads of atomics.
+    /// other can lead.
     ///
-    /// That no other can lead is known only while this node is the only voter; a group with more
-    /// voters keeps the gate shut.
+    /// That no other can lead an only voter knows: three loads of atomics. With more voters it is a matter of
+    /// the lease (see `lease`): three more, and the clock.
     pub fn read_gate(&self) -> bool {
         self.gate.is_open()
     }
 
     /// The index of the last applied entry.
     pub fn applied(&self) -> Option<LogIndex> {
-        self.gate.applied_next.load(Acquire).checked_sub(1).map(LogIndex)
+        self.gate.last_applied()
     }
 
     /// Waits until this node leads and has applied everything that was committed before.
@@ -321,21 +485,22 @@ impl Group {
     pub fn status(&self) -> GroupStatus {
         let metrics = self.raft.metrics();
         let now = metrics.borrow_watched();
+        let membership = now.membership_config.membership();
+        let matched = now.replication.iter().flatten().filter(|(node, _)| **node != now.id);
         GroupStatus {
             term: now.current_term,
             leader: now.current_leader.map(NodeId),
-            state: match now.state {
-                ServerState::Leader => Role::Leader,
-                ServerState::Follower => Role::Follower,
-                ServerState::Candidate => Role::Candidate,
-                ServerState::Learner => Role::Learner,
-                ServerState::Shutdown => Role::Stopped,
-            },
+            state: Role::from_state(now.state),
             last_log_index: now.last_log_index,
             committed: now.local_committed.map(|id| id.index),
             applied: self.applied().map(|index| index.0),
             snapshot_index: now.snapshot.map(|id| id.index),
             purged_index: self.log.purged().map(|id| id.index),
+            voters: membership.voter_ids().map(NodeId).collect(),
+            learners: membership.learner_ids().map(NodeId).collect(),
+            is_changing: membership.get_joint_config().len() > 1,
+            matched: matched.map(|(node, id)| (NodeId(*node), id.as_ref().map(|id| id.index))).collect(),
+            untrusted: self.member.as_ref().is_some_and(|member| member.votes.is_untrusted()),
         }
     }
 
@@ -396,30 +561,43 @@ impl Group {
     /// Ends the group; what was proposed and not applied has an unknown outcome. The state machine
     /// is dropped before this returns. The log stays open.
     pub async fn shutdown(&self) {
+        if let Some(member) = &self.member {
+            Registry::of(&member.bus).remove(member);
+        }
         if let Err(error) = self.raft.shutdown().await {
             tracing::error!(group = self.id.0, %error, "the raft core panicked");
         }
+        self.gate.stopped.store(true, Release);
+        self.gate.changed.notify_waiters();
         // `None`: the sender, which the adapter holds, is gone.
         let gone = self.machine_gone.lock().await.recv().await;
         debug_assert!(gone.is_none(), "nothing is ever sent");
     }
 }
 
-fn stopped(id: ShardId, error: &dyn std::fmt::Display) -> GroupError {
+pub(super) fn stopped(id: ShardId, error: &dyn std::fmt::Display) -> GroupError {
     GroupError::Stopped { group: id.0, reason: error.to_string() }
 }
 
-fn config(id: ShardId) -> Config {
+fn config(id: ShardId, timing: Timing, cluster: Option<&ClusterOptions>, may_elect: bool) -> Config {
     Config {
         cluster_name: format!("shard-{}", id.0),
-        heartbeat_interval: HEARTBEAT_MS,
-        election_timeout_min: ELECTION_MS.0,
-        election_timeout_max: ELECTION_MS.1,
+        heartbeat_interval: timing.heartbeat_ms,
+        election_timeout_min: timing.election_min_ms,
+        election_timeout_max: timing.election_max_ms,
+        enable_elect: may_elect,
         // `Group::snapshot` decides, so that a full disk is no error of openraft's.
         snapshot_policy: SnapshotPolicy::Never,
-        // `Group::snapshot` purges and says how far.
-        max_in_snapshot_log_to_keep: 0,
-        enable_pre_vote: Some(true),
+        // `Group::snapshot` purges too, and knows whether anybody can be a little behind.
+        max_in_snapshot_log_to_keep: if cluster.is_some() { LOG_TAIL_KEPT_ENTRIES } else { 0 },
+        enable_pre_vote: Some(cluster.is_none_or(|cluster| cluster.pre_vote)),
+        // A follower that lost what was not synced is sent it again; that it does not vote meanwhile is what
+        // makes that sound (`votes`).
+        allow_log_reversion: Some(cluster.is_some()),
+        // openraft would hand over without giving the lease up first: `members` does not remove a leader.
+        removed_leader_step_down: StepDownPolicy::Never,
+        // A follower that comes back is to be found soon.
+        backoff: "50ms 100ms 200ms ..500ms".to_owned(),
         // A leader that restarts has to win an election: its lease is not to be trusted.
         enable_leader_restore: Some(false),
         api_channel_size: Some(PROPOSAL_QUEUE_MAX),

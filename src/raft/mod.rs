@@ -10,7 +10,12 @@
 //! | [`group`] | a group's handle: propose, read gate, snapshot |
 //! | [`state_machine`] | openraft's state machine, made of a [`StateMachine`] |
 //! | [`snapshot`] | snapshot files |
-//! | [`network`] | the connections of a group without peers |
+//! | [`bus`] | frames between nodes, for all groups and layers |
+//! | [`network`], `peers` | raft's messages on the bus: the side that asks, the side that answers |
+//! | `wire` | the bytes of these messages |
+//! | `send`, `receive` | snapshots on the bus |
+//! | `lease`, `votes` | when a leader may read without asking; when a node must not vote |
+//! | `reads`, `members` | read indexes; voters, learners, and handing leadership over |
 //! | [`types`], [`codec`] | openraft's type parameters, and their bytes |
 //!
 //! # The way of a proposal
@@ -24,24 +29,41 @@
 //!   a snapshot that cannot be written is reported to who asked for it.
 //! - The log is purged only up to a snapshot that is on disk.
 
+pub mod bus;
 pub mod codec;
 pub mod group;
+mod lease;
 pub mod log;
+mod members;
 pub mod network;
+mod peers;
+mod reads;
+mod receive;
+mod send;
 pub mod snapshot;
 pub mod state_machine;
 pub mod types;
+mod votes;
+mod wire;
 
 #[cfg(test)]
 mod conformance;
+#[cfg(test)]
+mod tests;
 
 use std::io;
 use std::path::Path;
 
 use bytes::Bytes;
 
-pub use group::{Group, GroupError, GroupOptions, GroupStatus, ProposeError, Role, SnapshotError};
+pub use bus::{Bus, BusError, BusOptions};
+pub use group::{
+    ClusterOptions, Group, GroupError, GroupOptions, GroupStatus, ProposeError, Role, SnapshotError, Timing,
+};
+pub use lease::Leadership;
 pub use log::{FsyncPolicy, LogError, LogOptions, LogStats, SharedLog, StallReason};
+pub use members::MembershipError;
+pub use reads::ReadError;
 
 use crate::types::LogIndex;
 
@@ -58,6 +80,11 @@ pub trait StateMachine: Send + 'static {
     /// Freezes the state as of the last applied entry; the job writes it out without holding
     /// service up.
     fn begin_snapshot(&mut self) -> io::Result<Box<dyn SnapshotJob>>;
+    /// Freezes the state for another replica, where a snapshot rests on files of this one; `None` where it does
+    /// not.
+    fn begin_whole_snapshot(&mut self) -> io::Result<Option<Box<dyn SnapshotJob>>> {
+        Ok(None)
+    }
     /// Replaces the whole state by a snapshot's body, as [`SnapshotJob::write`] wrote it;
     /// `index` is the last entry it contains. The body begins at `body_offset` and is followed by a
     /// footer of this layer: the machine's own format has to say where it ends. Blocking; called off

@@ -18,13 +18,14 @@
 
 use std::fs::{self, File};
 use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::SnapshotJob;
 use super::codec;
 use super::types::SnapshotMeta;
-use crate::codec::Reader;
+use crate::codec::{DecodeError, Reader};
 
 const MAGIC: &[u8; 8] = b"kvorumSS";
 const VERSION: u32 = 1;
@@ -133,6 +134,16 @@ pub(super) fn write(dir: &Path, meta: &SnapshotMeta, job: Box<dyn SnapshotJob>) 
     result
 }
 
+/// Writes a snapshot that is made for another replica, and is not one of the group's own. Blocking.
+pub(super) fn write_outgoing(dir: &Path, meta: &SnapshotMeta, job: Box<dyn SnapshotJob>) -> io::Result<SnapshotFile> {
+    let index = meta.last_log_id.map_or(0, |id| id.index);
+    let path = dir.join(format!("{PREFIX}{index:020}.outgoing.tmp"));
+    let written = write_file(&path, meta, job);
+    // The name is of no use: the file lives as long as it is open.
+    drop(fs::remove_file(&path));
+    Ok(SnapshotFile { path, file: Arc::new(written?) })
+}
+
 fn write_file(path: &Path, meta: &SnapshotMeta, job: Box<dyn SnapshotJob>) -> io::Result<File> {
     let file = File::options().read(true).write(true).create(true).truncate(true).open(path)?;
     let mut header = Vec::new();
@@ -224,13 +235,45 @@ fn describe(file: &mut impl Read) -> Result<Described, String> {
     if crc32fast::hash(&header) != check {
         return Err("the header's checksum does not match".to_owned());
     }
-    let mut reader = Reader::new(&header, "snapshot header");
-    let decoded = codec::optional_log_id(&mut reader).and_then(|last_log_id| {
-        let last_membership = codec::stored_membership(&mut reader)?;
-        Ok(SnapshotMeta { last_log_id, last_membership })
-    });
-    let meta = decoded.map_err(|error| format!("the header is damaged: {error}"))?;
+    let meta = read_header(&header).map_err(|error| format!("the header is damaged: {error}"))?;
     Ok(Described { meta, body_offset: PREAMBLE_BYTES as u64 + u64::from(length) })
+}
+
+/// Reads a header, which says what the snapshot contains.
+pub(super) fn read_header(header: &[u8]) -> Result<SnapshotMeta, DecodeError> {
+    let mut reader = Reader::new(header, "snapshot header");
+    let last_log_id = codec::optional_log_id(&mut reader)?;
+    let last_membership = codec::stored_membership(&mut reader)?;
+    Ok(SnapshotMeta { last_log_id, last_membership })
+}
+
+/// What is said of a snapshot before it is sent.
+pub(super) struct Announced {
+    pub(super) length: u64,
+    /// The check in the footer: two snapshots that agree in it, in length and index are taken for the same.
+    pub(super) check: u32,
+    pub(super) header: Vec<u8>,
+}
+
+/// Reads what announces a snapshot. Blocking.
+pub(super) fn announce(file: &File) -> io::Result<Announced> {
+    let length = file.metadata()?.len();
+    let mut preamble = [0; PREAMBLE_BYTES];
+    file.read_exact_at(&mut preamble, 0)?;
+    let header_length = u32::from_le_bytes([preamble[12], preamble[13], preamble[14], preamble[15]]);
+    if header_length > HEADER_MAX_BYTES {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "the header's length is damaged"));
+    }
+    let mut header = vec![0; header_length as usize];
+    file.read_exact_at(&mut header, PREAMBLE_BYTES as u64)?;
+    let mut check = [0; 4];
+    file.read_exact_at(&mut check, length.saturating_sub(4))?;
+    Ok(Announced { length, check: u32::from_le_bytes(check), header })
+}
+
+/// The name of a snapshot that is arriving. Opening the group deletes what is left of one.
+pub(super) fn incoming_path(dir: &Path, index: u64) -> PathBuf {
+    dir.join(format!("{PREFIX}{index:020}.incoming.tmp"))
 }
 
 /// Reads a whole snapshot and compares its checksum. Blocking.

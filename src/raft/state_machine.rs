@@ -6,16 +6,13 @@ use std::io;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering::{Acquire, Release};
 
 use futures_core::Stream;
 use openraft::OptionalSend;
 use openraft::storage::{EntryResponder, RaftSnapshotBuilder, RaftStateMachine};
 use parking_lot::Mutex;
-use tokio::sync::Notify;
 
+use super::lease::Gate;
 use super::snapshot::{self, SnapshotFile};
 use super::types::{EntryPayload, LogId, SnapshotMeta, StoredMembership, TypeConfig};
 use super::{SnapshotJob, StateMachine};
@@ -23,31 +20,6 @@ use crate::types::LogIndex;
 
 /// A snapshot as openraft knows it.
 type Snapshot = openraft::alias::SnapshotOf<TypeConfig, SnapshotFile>;
-
-/// What the group's handle reads without asking anybody.
-#[derive(Default)]
-pub(super) struct Gate {
-    /// The term this node leads, or 0.
-    pub(super) leader_term: AtomicU64,
-    /// The term of the last applied entry.
-    pub(super) applied_term: AtomicU64,
-    /// The index of the last applied entry, plus 1; 0 when there is none.
-    pub(super) applied_next: AtomicU64,
-    /// This node is the only voter, so that no other can lead: its lease never ends.
-    pub(super) only_voter: AtomicBool,
-    /// The raft core has ended.
-    pub(super) stopped: AtomicBool,
-    /// Something of the above, other than the index, has changed.
-    pub(super) changed: Notify,
-}
-
-impl Gate {
-    /// See `Group::read_gate`.
-    pub(super) fn is_open(&self) -> bool {
-        let term = self.leader_term.load(Acquire);
-        term != 0 && self.only_voter.load(Acquire) && self.applied_term.load(Acquire) == term
-    }
-}
 
 /// The current snapshot of a group, shared with builders.
 #[derive(Clone, Default)]
@@ -110,6 +82,12 @@ impl Adapter {
         Ok(Some((meta, self.machine()?.begin_snapshot()?)))
     }
 
+    /// Freezes the state for another replica; `None` where the current snapshot is good for it.
+    pub(super) fn begin_whole_snapshot(&mut self) -> io::Result<Option<(SnapshotMeta, Box<dyn SnapshotJob>)>> {
+        let meta = SnapshotMeta { last_log_id: self.applied, last_membership: self.membership.clone() };
+        Ok(self.machine()?.begin_whole_snapshot()?.map(|job| (meta, job)))
+    }
+
     /// Takes a snapshot that was written, for openraft to find.
     pub(super) fn offer_snapshot(&mut self, meta: SnapshotMeta, file: SnapshotFile) {
         self.prepared = Some(Snapshot { meta, snapshot: file });
@@ -123,9 +101,7 @@ impl Adapter {
 
     fn note_applied(&mut self, id: LogId) {
         self.applied = Some(id);
-        self.gate.applied_next.store(id.index + 1, Release);
-        let term = id.leader_id.term;
-        if self.gate.applied_term.swap(term, Release) != term {
+        if self.gate.note_applied(id.leader_id.term, id.index) {
             self.gate.changed.notify_waiters();
         }
     }
@@ -190,7 +166,11 @@ impl RaftStateMachine<TypeConfig> for Adapter {
             }
             let index = expected.last_log_id.map_or(0, |id| id.index);
             let path = snapshot::path(&dir, index);
-            if received.path != path {
+            if received.path.parent() == Some(&dir) && received.path != path {
+                // It came over the bus, synced, to where it can stay.
+                std::fs::rename(&received.path, &path)?;
+                snapshot::sync_dir(&dir)?;
+            } else if received.path != path {
                 // The sender of a snapshot may be another group's directory in tests: copying is right
                 // wherever the file comes from, and leaves the source alone.
                 let temporary = path.with_extension("tmp");

@@ -185,6 +185,17 @@ impl ReplyBuffer {
         self.append(&mut Self { open: bytes, ..Self::default() });
     }
 
+    /// Gives away all bytes, of which nothing was sent, chunk by chunk.
+    pub fn into_chunks(mut self, mut take: impl FnMut(Vec<u8>)) {
+        debug_assert_eq!(self.sent, 0, "these are bytes on their way elsewhere");
+        while let Some(chunk) = self.closed.pop() {
+            take(chunk);
+        }
+        if !self.open.is_empty() {
+            take(self.open);
+        }
+    }
+
     /// Closes the open chunk if it is large. To be called when what it holds has to stay: it will not be copied to grow.
     #[inline]
     pub fn close_large(&mut self) {

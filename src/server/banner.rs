@@ -3,10 +3,10 @@
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 
+use super::cluster::ClusterNode;
 use super::settings::{Setting, Settings};
 
 /// What the settings do not know.
-#[derive(Debug)]
 pub struct BannerFacts<'a> {
     /// The addresses the server listens on.
     pub addresses: &'a [SocketAddr],
@@ -14,6 +14,8 @@ pub struct BannerFacts<'a> {
     pub node_id: &'a str,
     /// Number of keys found in the data directory, where it is known.
     pub keys: Option<u64>,
+    /// The node's part in a cluster, if it has one.
+    pub cluster: Option<&'a ClusterNode>,
 }
 
 /// The version with the commit, where the build was told it by `KVORUM_GIT_COMMIT`.
@@ -30,8 +32,17 @@ pub fn banner(settings: &Settings, facts: &BannerFacts<'_>) -> String {
     };
     let addresses: Vec<String> = facts.addresses.iter().map(SocketAddr::to_string).collect();
     line("listening", &addresses.join(", "));
-    line("process", &format!("{}, {} worker threads", std::process::id(), settings.io_threads()));
+    let threads = settings.io_threads();
+    let plural = if threads == 1 { "" } else { "s" };
+    line("process", &format!("{}, {threads} worker thread{plural}", std::process::id()));
     line("node", facts.node_id);
+    if let Some(node) = facts.cluster {
+        let member = match node.bus.cluster() {
+            0 => "none yet; `kvorum cluster create` makes one".to_owned(),
+            id => format!("{id:032x}"),
+        };
+        line("cluster", &format!("{member}, bus on port {}", node.bus_port));
+    }
     let keys = facts.keys.map(|keys| format!(" ({keys} keys)")).unwrap_or_default();
     line("data", &format!("{}{keys}", settings.dir().display()));
     line("durability", durability(settings));
@@ -73,7 +84,8 @@ mod tests {
     fn says_what_an_operator_wants_to_know() {
         let settings = Settings::with(&[("appendfsync", "always"), ("maxmemory", "1kb")]).expect("valid");
         let addresses = ["127.0.0.1:6379".parse().expect("an address")];
-        let text = banner(&settings, &BannerFacts { addresses: &addresses, node_id: "abc", keys: Some(3) });
+        let text =
+            banner(&settings, &BannerFacts { addresses: &addresses, node_id: "abc", keys: Some(3), cluster: None });
         for fact in ["127.0.0.1:6379", "abc", "(3 keys)", "on disk", "1024 bytes, noeviction", "engine       hash"] {
             assert!(text.contains(fact), "{fact} is not in\n{text}");
         }

@@ -12,6 +12,8 @@ use clap::builder::ValueParser;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use super::banner::version;
+use crate::admin::ClusterCommand;
+
 use super::settings::{Group, Kind, LoadError, SETTINGS, SettingSpec, Settings, When};
 
 /// Exit code when the server ran and ended as it was asked to.
@@ -28,6 +30,7 @@ First minutes:
   kvorum server                          serve on 127.0.0.1:6379, data in ./kvorum-data
   redis-cli set greeting hello           any Redis client will do
   kvorum server --help                   all settings
+  kvorum cluster --help                  three nodes or more as one store
 
 Exit codes: 0 after a clean shutdown, 1 on an error, 2 on a wrong command line.";
 
@@ -61,6 +64,13 @@ pub enum Invocation {
         /// The settings given as flags.
         flags: Vec<(String, String)>,
     },
+    /// `kvorum cluster`.
+    Cluster {
+        /// What to do.
+        command: ClusterCommand,
+        /// The password of the nodes.
+        password: Option<String>,
+    },
 }
 
 impl Invocation {
@@ -68,14 +78,21 @@ impl Invocation {
     /// it has printed help or the version; [`clap::Error::exit_code`] tells.
     pub fn parse(args: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Result<Self, clap::Error> {
         let matches = command().try_get_matches_from(args)?;
-        let (_, server) = matches.subcommand().expect("clap insists on the only subcommand");
-        Ok(Self::Server { config: server.get_one::<PathBuf>("config").cloned(), flags: flags(server) })
+        match matches.subcommand() {
+            Some(("cluster", cluster)) => Ok(cluster_invocation(cluster)),
+            Some((_, server)) => {
+                Ok(Self::Server { config: server.get_one::<PathBuf>("config").cloned(), flags: flags(server) })
+            }
+            None => unreachable!("clap insists on a subcommand"),
+        }
     }
 
     /// Reads the configuration file and checks all values.
     pub fn settings(&self) -> Result<Settings, LoadError> {
-        let Self::Server { config, flags } = self;
-        Settings::load(config.as_deref(), flags)
+        match self {
+            Self::Server { config, flags } => Settings::load(config.as_deref(), flags),
+            Self::Cluster { .. } => Settings::load(None, &[]),
+        }
     }
 }
 
@@ -88,6 +105,74 @@ pub fn command() -> Command {
         .subcommand_required(true)
         .arg_required_else_help(true)
         .subcommand(server_command())
+        .subcommand(cluster_command())
+}
+
+const CLUSTER_AFTER: &str = "\
+Examples:
+  kvorum cluster create --nodes 10.0.0.1:6379,10.0.0.2:6379,10.0.0.3:6379
+  kvorum cluster create --nodes a:6379,b:6379,c:6379,d:6379,e:6379 --shards 16 --replicas 3
+  kvorum cluster status --node 10.0.0.1:6379
+  kvorum cluster status --json
+
+Each node is started with --cluster-enabled yes first; an empty data directory is all it needs.";
+
+fn cluster_command() -> Command {
+    let password = Arg::new("password")
+        .long("password")
+        .value_name("PASSWORD")
+        .env("KVORUM_PASSWORD")
+        .hide_env_values(true)
+        .help("Password of the nodes (their setting requirepass)")
+        .global(true);
+    let nodes = Arg::new("nodes")
+        .long("nodes")
+        .value_name("HOST:PORT,…")
+        .value_delimiter(',')
+        .required(true)
+        .help("Where clients reach each node");
+    let number = |name: &'static str, default: &'static str, help: &'static str| {
+        Arg::new(name)
+            .long(name)
+            .value_name("N")
+            .default_value(default)
+            .value_parser(clap::value_parser!(u16).range(1..=1024))
+            .help(help)
+    };
+    let node = Arg::new("node").long("node").value_name("HOST:PORT").default_value("127.0.0.1:6379").help("Any node");
+    let json = Arg::new("json").long("json").action(ArgAction::SetTrue).help("For programs");
+    Command::new("cluster")
+        .about("Makes a cluster of nodes, and shows how it is")
+        .after_help(CLUSTER_AFTER)
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .arg(password)
+        .subcommand(
+            Command::new("create")
+                .about("Makes a cluster of nodes; returns when every shard has a leader. To repeat it does no harm")
+                .arg(nodes)
+                .arg(number("shards", "8", "Shards that the keys are spread over"))
+                .arg(number("replicas", "3", "Replicas of each shard, on different nodes")),
+        )
+        .subcommand(Command::new("status").about("Shows nodes, shards, leaders and lag").args([node, json]))
+}
+
+fn cluster_invocation(matches: &ArgMatches) -> Invocation {
+    let password = matches.get_one::<String>("password").cloned();
+    let number = |matches: &ArgMatches, name| matches.get_one::<u16>(name).copied().expect("it has a default");
+    let command = match matches.subcommand() {
+        Some(("create", create)) => ClusterCommand::Create {
+            nodes: create.get_many::<String>("nodes").into_iter().flatten().cloned().collect(),
+            shards: number(create, "shards"),
+            replicas: number(create, "replicas"),
+        },
+        Some((_, status)) => ClusterCommand::Status {
+            node: status.get_one::<String>("node").cloned().expect("it has a default"),
+            json: status.get_flag("json"),
+        },
+        None => unreachable!("clap insists on a subcommand"),
+    };
+    Invocation::Cluster { command, password }
 }
 
 fn server_command() -> Command {

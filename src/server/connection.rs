@@ -15,13 +15,15 @@ use super::Server;
 use super::ahead::Ahead;
 use super::clients::Client;
 use super::dispatch::{Batch, Outcome, drops_replies};
+use super::router::Router;
+use super::runs::{How, Runs};
 use super::session::{ReplyMode, Session};
 use crate::limits::{
     COMMANDS_PER_TURN_MAX, INPUT_ROOM_FACTOR, LOOK_AHEAD_COMMANDS_MAX, OUTPUT_CHUNKS_PER_WRITE, OUTPUT_TURN_BYTES,
     POOLED_BUFFER_MAX_BYTES, POOLED_BUFFERS_MAX, READ_CHUNK_BYTES,
 };
 use crate::resp::{ParseLimits, Parsed, Protocol, Reply, ReplyBuffer, RequestParser};
-use crate::shard::{Refusal, Run, clock, wait_done};
+use crate::shard::clock;
 
 /// Why a connection ends.
 enum End {
@@ -35,7 +37,7 @@ enum End {
 enum Step {
     /// All complete requests are taken care of.
     Drained,
-    /// The run is to be submitted and waited for.
+    /// The runs are to be submitted and waited for.
     Submit,
     /// The command that was put aside is to be dispatched again.
     Again,
@@ -56,12 +58,14 @@ struct Connection {
     parser: RequestParser,
     input: Vec<u8>,
     output: ReplyBuffer,
-    run: Run,
+    /// The shards, as they were when the commands in `runs` were dispatched.
+    router: Arc<Router>,
+    runs: Runs,
     /// Requests that are parsed and not dispatched.
     ahead: Ahead,
     /// An inline request that comes after those.
     inline: Option<Vec<Vec<u8>>>,
-    /// A command that has to wait for the run, or for the end of a pause.
+    /// A command that has to wait for the runs, or for the end of a pause.
     aside: Option<Vec<Vec<u8>>>,
     /// When the output first went over the soft limit, in ms.
     soft_limit_since: Option<i64>,
@@ -71,12 +75,13 @@ struct Connection {
 pub async fn serve(server: Arc<Server>, stream: TcpStream, client: Arc<Client>) {
     let authenticated = client.authenticated.load(Ordering::Relaxed);
     let mut connection = Connection {
-        session: Session::new(Arc::clone(&client), authenticated),
+        session: Session::new(Arc::clone(&client), authenticated, server.read_policy()),
         stream,
         parser: RequestParser::new(),
         input: Vec::new(),
         output: ReplyBuffer::default(),
-        run: Run::default(),
+        router: server.router(),
+        runs: Runs::default(),
         ahead: Ahead::default(),
         inline: None,
         aside: None,
@@ -148,7 +153,11 @@ impl Connection {
         }
         let now = clock::now();
         let server = Arc::clone(&self.server);
-        let mut batch = Batch::new(&server, now);
+        if self.runs.is_empty() {
+            server.refresh(&mut self.router);
+        }
+        let router = Arc::clone(&self.router);
+        let mut batch = Batch::new(&server, &router, now);
         self.session.client.active_ms.store(now.0, Ordering::Relaxed);
         let step = self.process_batch(&mut batch);
         batch.finish();
@@ -165,7 +174,7 @@ impl Connection {
         }
         if let Some(aside) = self.aside.take() {
             let args: SmallVec<[&[u8]; 8]> = aside.iter().map(Vec::as_slice).collect();
-            let outcome = batch.dispatch(&mut self.session, &mut self.run, &args, &mut self.output);
+            let outcome = batch.dispatch(&mut self.session, &mut self.runs, &args, &mut self.output);
             drop(args);
             self.session.client.blocked.store(matches!(outcome, Outcome::Paused), Ordering::Relaxed);
             match outcome {
@@ -196,11 +205,11 @@ impl Connection {
                 return step;
             }
             let args = self.ahead.take(&self.input);
-            let outcome = batch.dispatch(&mut self.session, &mut self.run, &args, &mut self.output);
+            let outcome = batch.dispatch(&mut self.session, &mut self.runs, &args, &mut self.output);
             self.server.stats.commands.fetch_add(1, Ordering::Relaxed);
             match outcome {
                 Outcome::Done if self.session.closing => return Step::Close,
-                Outcome::Done if self.session.reply_mode != ReplyMode::On && !self.run.is_empty() => {
+                Outcome::Done if self.session.reply_mode != ReplyMode::On && !self.runs.is_empty() => {
                     return Step::Submit;
                 }
                 // Authentication changes what the parser lets through.
@@ -219,7 +228,7 @@ impl Connection {
             }
             budget -= 1;
             if budget == 0 || self.output.unsent() >= OUTPUT_TURN_BYTES {
-                return if self.run.is_empty() { Step::Yield } else { Step::Submit };
+                return if self.runs.is_empty() { Step::Yield } else { Step::Submit };
             }
         }
     }
@@ -233,7 +242,7 @@ impl Connection {
             match self.parser.parse(&self.input, limits) {
                 Ok(Parsed::Request) if self.parser.is_inline() => {
                     // Its words are in the parser: it is put aside, to be dispatched after those before it.
-                    if self.ahead.is_empty() && self.run.is_empty() {
+                    if self.ahead.is_empty() && self.runs.is_empty() {
                         self.aside = Some(self.parser.args(&self.input).map(<[u8]>::to_vec).collect());
                         return Some(Step::Again);
                     }
@@ -242,13 +251,13 @@ impl Connection {
                 }
                 Ok(Parsed::Request) => self.ahead.push(|ranges| self.parser.ranges_into(ranges)),
                 Ok(Parsed::Incomplete) | Err(_) if !self.ahead.is_empty() => break,
-                Ok(Parsed::Incomplete) if self.run.is_empty() => return Some(Step::Drained),
+                Ok(Parsed::Incomplete) if self.runs.is_empty() => return Some(Step::Drained),
                 Ok(Parsed::Incomplete) => return Some(Step::Submit),
-                Err(_) if !self.run.is_empty() => return Some(Step::Submit),
+                Err(_) if !self.runs.is_empty() => return Some(Step::Submit),
                 Err(error) => {
                     let text = format!("ERR Protocol error: {error}");
                     tracing::debug!(client = %self.session.client.peer, error = %text, "closing the connection");
-                    self.server.shard.stats.errors.count(&text);
+                    self.server.counters.errors.count(&text);
                     self.output.reply(self.session.protocol).error(&text);
                     return Some(Step::Close);
                 }
@@ -257,7 +266,7 @@ impl Connection {
         if self.ahead.is_empty() {
             return Some(Step::Submit);
         }
-        if self.ahead.len() > 1 && self.run.is_empty() {
+        if self.ahead.len() > 1 && self.runs.is_empty() {
             batch.prefetch(
                 self.session.db,
                 self.ahead.column(&self.input, 0).next(),
@@ -273,51 +282,30 @@ impl Connection {
         self.session.authenticated || !self.server.limits.password_required.load(Ordering::Relaxed)
     }
 
-    /// Submits the run and waits for its replies.
+    /// Submits the runs and waits for their replies.
     async fn finish_run(&mut self) -> Result<(), End> {
-        // What is ready can go out while the run is under way.
+        // What is ready can go out while the runs are under way.
         if self.output.unsent() > 0 {
             self.flush()?;
         }
-        let reads = self.run.reads();
-        loop {
-            let (mailbox, touch) = (&self.session.client.mailbox, self.session.touch());
-            match self.server.shard.submit(&mut self.run, mailbox, self.session.protocol, touch) {
-                Ok(()) => break,
-                Err(Refusal::Full) => self.server.shard.room().await,
-                Err(refusal) => {
-                    self.refuse_run(refusal);
-                    return Ok(());
-                }
-            }
-        }
+        let reads = self.runs.reads();
         let dropped = drops_replies(&mut self.session);
         let mailbox = Arc::clone(&self.session.client.mailbox);
+        let how = How {
+            router: &self.router,
+            cluster: self.server.cluster.as_deref(),
+            mailbox: &mailbox,
+            manner: self.session.manner(),
+            counters: &self.server.counters,
+        };
         if dropped {
-            wait_done(&mailbox, &mut ReplyBuffer::default()).await;
+            self.runs.execute(&how, &mut ReplyBuffer::default()).await;
         } else {
             let before = self.output.len();
-            wait_done(&mailbox, &mut self.output).await;
+            self.runs.execute(&how, &mut self.output).await;
             self.session.note_run(reads, self.output.len() - before);
         }
         Ok(())
-    }
-
-    fn refuse_run(&mut self, refusal: Refusal) {
-        let text = match refusal {
-            Refusal::DiskFull => {
-                "MISCONF the disk is full: the write was not executed; writes are accepted again when there is room"
-            }
-            Refusal::Stopped | Refusal::Full => "ERR the server is shutting down or the shard has stopped",
-        };
-        let count = self.run.len();
-        self.run = Run::default();
-        if !drops_replies(&mut self.session) {
-            for _ in 0..count {
-                self.server.shard.stats.errors.count(text);
-                self.output.reply(self.session.protocol).error(text);
-            }
-        }
     }
 
     /// Waits for a command, unless the client is killed or goes away meanwhile.

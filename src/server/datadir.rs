@@ -6,6 +6,8 @@
 //! | `VERSION` | the format version of everything in the directory, in decimal |
 //! | `node-id` | the name of the node, made once: 40 hexadecimal digits |
 //! | `CACHE` | only where nothing outlives the process (`appendonly no`): the data here may be deleted |
+//! | `cluster-id` | only on a node that is in a cluster: the cluster's number, 32 hexadecimal digits |
+//! | `BOOT` | the boot id of the machine at the last start |
 //! | `CLEAN` | only between a clean shutdown and the next start: the boot id of the machine |
 //!
 //! Each file is one line. The operating system drops the lock with the process, however it ends, so
@@ -31,6 +33,8 @@ const VERSION: &str = "VERSION";
 const NODE_ID: &str = "node-id";
 const CLEAN: &str = "CLEAN";
 const CACHE: &str = "CACHE";
+const CLUSTER_ID: &str = "cluster-id";
+const BOOT: &str = "BOOT";
 /// Everything that holds data.
 const DATA: [&str; 2] = ["log", "metadata"];
 /// Directories of shards begin with this.
@@ -80,6 +84,28 @@ pub enum DataDirError {
         /// The directory.
         path: PathBuf,
     },
+    /// It belongs to a server that is in no cluster.
+    #[error(
+        "the data directory {} holds the data of a server outside any cluster: start it with 'cluster-enabled no', or \
+         choose another directory with the setting dir",
+        path.display()
+    )]
+    Standalone {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// It belongs to a node of a cluster.
+    #[error(
+        "the data directory {} belongs to a node of cluster {cluster}: start it with 'cluster-enabled yes', or choose \
+         another directory with the setting dir",
+        path.display()
+    )]
+    Clustered {
+        /// The directory.
+        path: PathBuf,
+        /// The cluster's number.
+        cluster: String,
+    },
     /// The operating system refuses something.
     #[error("cannot {action} {}", path.display())]
     Io {
@@ -126,6 +152,42 @@ impl DataDir {
     /// The name of this node: 40 hexadecimal digits that stay the same for the life of the directory.
     pub fn node_id(&self) -> &str {
         &self.node_id
+    }
+
+    /// The number of the cluster that this node belongs to.
+    pub fn cluster_id(&self) -> Result<Option<u128>, DataDirError> {
+        let path = self.path.join(CLUSTER_ID);
+        let Some(line) = read_line(&path)? else { return Ok(None) };
+        match u128::from_str_radix(&line, 16) {
+            Ok(id) if id != 0 && line.len() == 32 => Ok(Some(id)),
+            _ => Err(DataDirError::Damaged { path, reason: "it does not hold 32 hexadecimal digits".to_owned() }),
+        }
+    }
+
+    /// Refuses to use a node's data outside its cluster, and a standalone server's data in one.
+    pub fn check_cluster(&self, clustered: bool) -> Result<(), DataDirError> {
+        match (self.cluster_id()?, clustered) {
+            (Some(id), false) => {
+                Err(DataDirError::Clustered { path: self.path.clone(), cluster: format!("{id:032x}") })
+            }
+            (None, true) if self.path.join("metadata").exists() => {
+                Err(DataDirError::Standalone { path: self.path.clone() })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Notes the machine's boot; answers whether the machine went down while the directory was in use, so that what
+    /// was not synced is lost. `clean` is whether the last process ended cleanly.
+    pub fn note_boot(&self, clean: bool) -> Result<bool, DataDirError> {
+        let path = self.path.join(BOOT);
+        let before = read_line(&path)?;
+        let now = boot_id().unwrap_or_else(|| "unknown".to_owned());
+        let same = before.as_ref() == Some(&now) && now != "unknown";
+        if before.as_ref() != Some(&now) {
+            write_file(&self.path, BOOT, &now)?;
+        }
+        Ok(before.is_some() && !clean && !same)
     }
 
     /// Makes the directory ready for data that is to be kept (`durable`), or for a cache, whose data is
@@ -186,6 +248,14 @@ impl DataDir {
     pub fn write_clean_marker(&self) -> Result<(), DataDirError> {
         write_file(&self.path, CLEAN, &boot_id().unwrap_or_else(|| "unknown".to_owned()))
     }
+}
+
+/// Notes in a data directory that it belongs to a node of a cluster. Blocking.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn set_cluster_id(directory: &Path, cluster: u128) -> Result<(), DataDirError> {
+    write_file(directory, CLUSTER_ID, &format!("{cluster:032x}"))
 }
 
 /// The identity of the machine's current boot, where the operating system tells it.

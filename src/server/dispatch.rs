@@ -1,8 +1,9 @@
 //! Decides where each command of a connection is executed.
 //!
-//! Reads run at once under the shard's read lock, unless a write of the same connection is waiting
-//! in the run: then they join the run, so that they see it. Writes join the run. Everything
-//! else waits for the run and is executed by [`super::commands`].
+//! [`super::router`] says which shard a command belongs to. Reads run at once under the shard's read lock, unless a
+//! write of the same connection is waiting in a run for that shard: then they join the run, so that they see
+//! it. Writes join the run of their shard. Everything else waits for all runs and is executed by
+//! [`super::commands`], or here if several shards are to be read.
 
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -17,16 +18,22 @@ use smallvec::SmallVec;
 use super::Server;
 use super::clients::Client;
 use super::commands;
+use super::gather::{Parts, Whole};
+use super::router::{CROSS_SLOT, NO_SHARDS, Place, Router, Split};
+use super::runs::Runs;
 use super::session::{ReplyMode, Session};
 use crate::command::table::{arity_error, unknown_command, unknown_subcommand};
-use crate::command::{CommandError, CommandSpec, Flags, Handler, ReadContext, Shared, find, find_subcommand};
-use crate::limits::LOOK_AHEAD_COMMANDS_MAX;
+use crate::command::{
+    CommandError, CommandSpec, Flags, Handler, ReadContext, ServerCommand, Shared, find, find_subcommand, keys_of,
+};
+use crate::limits::{LOOK_AHEAD_COMMANDS_MAX, OUTPUT_TURN_BYTES};
 use crate::resp::ReplyBuffer;
 use crate::shard::stats::Tally;
-use crate::shard::{Run, answers_value, clock};
+use crate::shard::{ReadPolicy, Shard, answers_value, clock};
 use crate::storage::Address;
 use crate::storage::store::Store;
 use crate::types::rng::Rng;
+use crate::types::slot::slot_of;
 use crate::types::{Db, UnixMs};
 
 /// Bytes of commands at which a run is submitted although more could join.
@@ -39,9 +46,9 @@ pub type Pending = Pin<Box<dyn Future<Output = Vec<u8>> + Send>>;
 pub enum Outcome {
     /// It is executed, or it is in the run.
     Done,
-    /// It is in the run, and the run is to be submitted now.
+    /// It is in a run, and the runs are to be submitted now.
     Submit,
-    /// It must wait for the run, which is to be submitted first; then it is to be dispatched again.
+    /// It must wait for the runs, which are to be submitted first; then it is to be dispatched again.
     AfterRun,
     /// Clients are paused: it is to be dispatched again when they are not.
     Paused,
@@ -51,12 +58,14 @@ pub enum Outcome {
 
 /// Everything a batch of commands of one connection needs. Lives between two awaits.
 pub struct Batch<'s> {
-    server: &'s Arc<Server>,
-    shared: Option<Arc<Shared>>,
-    store: Option<RwLockReadGuard<'s, Store>>,
-    now: UnixMs,
-    rng: Rng,
-    tally: Tally,
+    pub(super) server: &'s Arc<Server>,
+    pub(super) router: &'s Arc<Router>,
+    pub(super) shared: Option<Arc<Shared>>,
+    /// The store that is locked, with the position of its shard.
+    pub(super) store: Option<(usize, RwLockReadGuard<'s, Store>)>,
+    pub(super) now: UnixMs,
+    pub(super) rng: Rng,
+    pub(super) tally: Tally,
 }
 
 /// Whether a request that is no command is a line of HTTP. A web page can make a browser send such lines to a port of
@@ -68,40 +77,67 @@ fn is_http(name: &[u8]) -> bool {
 
 impl<'s> Batch<'s> {
     /// Starts a batch.
-    pub fn new(server: &'s Arc<Server>, now: UnixMs) -> Self {
-        let rng = Rng::new(server.shard.stats.next_read_seed());
-        Self { server, shared: None, store: None, now, rng, tally: Tally::default() }
+    pub fn new(server: &'s Arc<Server>, router: &'s Arc<Router>, now: UnixMs) -> Self {
+        let rng = Rng::new(server.counters.next_read_seed());
+        Self { server, router, shared: None, store: None, now, rng, tally: Tally::default() }
     }
 
     /// If the requests begin with a read, reads the memory of their keys into the caches.
     pub fn prefetch<'k>(&mut self, db: Db, name: Option<&[u8]>, keys: impl Iterator<Item = &'k [u8]>) {
         let reads = name.and_then(find).is_some_and(|spec| matches!(spec.handler, Handler::Read(_)));
-        if !reads {
+        if !reads || self.router.is_empty() {
             return;
         }
-        self.lock();
-        if let Some(store) = &self.store {
-            let keys: SmallVec<[Address<'_>; LOOK_AHEAD_COMMANDS_MAX]> =
-                keys.map(|key| Address::new(db, key)).collect();
-            store.prefetch(&keys);
+        let mut keys: SmallVec<[Address<'_>; LOOK_AHEAD_COMMANDS_MAX]> =
+            keys.map(|key| Address::new(db, key)).collect();
+        // Shard by shard: its keys go to the front, and out.
+        while let Some(first) = keys.first() {
+            let position = self.router.position_of(first.slot);
+            let count = if self.router.len() == 1 {
+                keys.len()
+            } else {
+                let mut count = 0;
+                for index in 0..keys.len() {
+                    if self.router.position_of(keys[index].slot) == position {
+                        keys.swap(count, index);
+                        count += 1;
+                    }
+                }
+                count
+            };
+            self.lock(position);
+            if let Some((_, store)) = &self.store {
+                store.prefetch(&keys[..count]);
+            }
+            keys.drain(..count);
         }
     }
 
-    /// Takes the store's lock, if this node may serve reads.
+    /// Takes the lock of a shard's store, if this node may serve its reads. One lock is held at a time.
     #[inline]
-    fn lock(&mut self) {
-        if self.store.is_none() {
-            self.store = self.server.shard.read();
-            self.shared = Some(self.server.shard.shared());
+    pub(super) fn lock(&mut self, position: usize) {
+        if self.store.as_ref().is_none_or(|&(locked, _)| locked != position) {
+            self.store = None;
+            let Some(shard) = self.router.target(position).local() else { return };
+            self.store = shard.read().map(|store| (position, store));
+            if self.shared.is_none() {
+                self.shared = Some(shard.shared());
+            }
         }
     }
 
     /// Dispatches one request; replies, if there are any yet, go to `out`.
-    pub fn dispatch(&mut self, session: &mut Session, run: &mut Run, args: &[&[u8]], out: &mut ReplyBuffer) -> Outcome {
+    pub fn dispatch(
+        &mut self,
+        session: &mut Session,
+        runs: &mut Runs,
+        args: &[&[u8]],
+        out: &mut ReplyBuffer,
+    ) -> Outcome {
         let start = out.len();
         let outcome = match self.checked(session, args) {
-            Ok(spec) => self.route(session, run, spec, args, out),
-            Err(_) if !run.is_empty() => return Outcome::AfterRun,
+            Ok(spec) => self.route(session, runs, spec, args, out),
+            Err(_) if !runs.is_empty() => return Outcome::AfterRun,
             Err(_) if is_http(args[0]) => {
                 let client = &session.client;
                 tracing::warn!(address = %client.peer, "closing a connection that speaks HTTP: somebody may be using a browser to reach this server");
@@ -152,7 +188,7 @@ impl<'s> Batch<'s> {
     fn note_rejection(&self, args: &[&[u8]]) {
         let Some(spec) = find(args[0]) else { return };
         if spec.subcommands.is_empty() || args.len() < 2 || find_subcommand(spec, args[1]).is_some() {
-            self.server.shard.stats.of_request(spec, args).rejected.fetch_add(1, Ordering::Relaxed);
+            self.server.counters.of_request(spec, args).rejected.fetch_add(1, Ordering::Relaxed);
         }
     }
 
@@ -168,84 +204,293 @@ impl<'s> Batch<'s> {
     fn route(
         &mut self,
         session: &mut Session,
-        run: &mut Run,
+        runs: &mut Runs,
         spec: &'static CommandSpec,
         args: &[&[u8]],
         out: &mut ReplyBuffer,
     ) -> Outcome {
         if self.server.pause_concerns(spec) {
-            return if run.is_empty() { Outcome::Paused } else { Outcome::AfterRun };
+            return if runs.is_empty() { Outcome::Paused } else { Outcome::AfterRun };
         }
-        match spec.handler {
-            Handler::Read(_) if run.is_empty() => {
-                self.begin(session, spec, args);
-                self.read(session, spec, args, out)
+        if let Handler::Server(command) = spec.handler {
+            if !runs.is_empty() {
+                return Outcome::AfterRun;
             }
-            Handler::Read(_) if run.reads() >= session.run_reads_max => Outcome::AfterRun,
-            Handler::Read(_) => {
-                self.begin(session, spec, args);
-                run.push_read(spec, session.db, args);
-                full(run)
-            }
-            Handler::Write(_) => {
-                if let Some(error) = self.server.write_refusal(spec) {
-                    if !run.is_empty() {
-                        return Outcome::AfterRun;
-                    }
-                    self.server.shard.stats.of(spec).rejected.fetch_add(1, Ordering::Relaxed);
-                    self.refuse(session, &error, out);
-                    return Outcome::Done;
-                }
-                if run.reads() >= session.run_reads_max && answers_value(spec, args.len()) {
+            return self.serve(session, spec, command, args, out);
+        }
+        let writes = matches!(spec.handler, Handler::Write(_));
+        if self.server.limits.redirects.load(Ordering::Relaxed) {
+            let asking = std::mem::take(&mut session.asking);
+            if let Some(error) = self.redirection(session, spec, args, asking) {
+                if !runs.is_empty() {
                     return Outcome::AfterRun;
                 }
-                if self.server.spans_engines(spec, session.db, args) {
-                    return if run.is_empty() { self.across(session, spec, args) } else { Outcome::AfterRun };
-                }
-                self.begin(session, spec, args);
-                self.release();
-                run.push_write(spec, session.db, args);
-                full(run)
+                self.note_rejection(args);
+                self.refuse(session, &error, out);
+                return Outcome::Done;
             }
-            Handler::Server(_) if !run.is_empty() => Outcome::AfterRun,
-            Handler::Server(command) => {
+        }
+        match self.router.place(spec, args) {
+            Place::One(position) if writes => self.write(session, runs, position, spec, args, out),
+            Place::One(position) if runs.concern(position) => {
+                if runs.reads() >= session.run_reads_max {
+                    return Outcome::AfterRun;
+                }
+                self.begin(session, spec, args);
+                runs.push(position, spec, session.db, args);
+                full(runs)
+            }
+            Place::One(position) if !self.may_read(session, position) => {
+                // It goes to a replica that may, or waits until this one may.
                 self.begin(session, spec, args);
                 self.release();
-                let started = clock::instant();
-                let length = out.len();
-                let result = commands::execute(self.server, session, command, args, out.open());
-                let secretless = commands::redacted(command, args);
-                let timed = Timed { spec, started, server: self.server, client: &session.client };
-                let shown = secretless.as_deref().unwrap_or(args);
-                match result {
-                    Ok(Some(pending)) => timed.until_the_end(shown, pending),
-                    Ok(None) => {
-                        timed.over(shown, false);
-                        Outcome::Done
-                    }
-                    Err(error) => {
-                        timed.over(shown, true);
-                        out.truncate(length);
-                        self.refuse(session, &error, out);
-                        Outcome::Done
-                    }
+                runs.push(position, spec, session.db, args);
+                full(runs)
+            }
+            Place::One(position) if runs.is_empty() => {
+                self.begin(session, spec, args);
+                self.read(session, position, spec, args, out)
+            }
+            Place::One(position) => {
+                self.begin(session, spec, args);
+                // A key whose time has come is removed another time.
+                runs.hold(|held| self.read(session, position, spec, args, held));
+                full(runs)
+            }
+            Place::Split(mut split) if writes => {
+                if spec.keys.is_empty() {
+                    split.keep(&self.positions());
                 }
+                self.write_split(session, runs, &split, spec, args, out)
+            }
+            Place::Nowhere => {
+                self.note_rejection(args);
+                self.refuse(session, &CommandError::Static(NO_SHARDS), out);
+                Outcome::Done
+            }
+            // Whatever reads several shards, or none, has its own way to its reply.
+            _ if !runs.is_empty() => Outcome::AfterRun,
+            Place::Split(split) => {
+                let parts = Parts::of(&split);
+                self.whole(session, spec, args, |whole| Box::pin(whole.split(parts)))
+            }
+            Place::Walk => self.whole(session, spec, args, |whole| Box::pin(whole.walk())),
+            Place::Chance => self.whole(session, spec, args, |whole| Box::pin(whole.chance())),
+            Place::Apart => {
+                self.note_rejection(args);
+                self.refuse(session, &CommandError::Static(CROSS_SLOT), out);
+                Outcome::Done
+            }
+        }
+    }
+
+    /// With `cluster-routing redirect`: where the client has to go instead, as Redis Cluster puts it.
+    #[cold]
+    fn redirection(
+        &self,
+        session: &Session,
+        spec: &'static CommandSpec,
+        args: &[&[u8]],
+        _asking: bool,
+    ) -> Option<CommandError> {
+        // What is wrong with the arguments any shard can say.
+        let keys = keys_of(spec, args).ok()?;
+        let &(first, _) = keys.first()?;
+        let slot = slot_of(args[first]);
+        if keys.iter().any(|&(index, _)| slot_of(args[index]) != slot) {
+            return Some(CommandError::Static(CROSS_SLOT));
+        }
+        if self.router.is_empty() {
+            return Some(CommandError::Static(NO_SHARDS));
+        }
+        let target = self.router.target(self.router.position_of(slot));
+        let here = match target.local() {
+            None => false,
+            Some(shard) => shard.is_leader() || (session.read_policy.any_replica() && !spec.flags.has(Flags::WRITE)),
+        };
+        if here {
+            return None;
+        }
+        let node = self.server.cluster.as_ref()?;
+        let address = target
+            .leader(node.number, None)
+            .and_then(|leader| node.state()?.nodes.get(&leader).map(|record| record.client_address()));
+        Some(match address {
+            Some(address) => CommandError::Text(format!("MOVED {} {address}", slot.0)),
+            None => CommandError::Static("CLUSTERDOWN The cluster is down"),
+        })
+    }
+
+    /// Whether a read may be executed on this node's replica now, without waiting for anybody.
+    #[inline]
+    fn may_read(&mut self, session: &Session, position: usize) -> bool {
+        if session.read_policy != ReadPolicy::Lease {
+            return false;
+        }
+        self.lock(position);
+        self.store.is_some()
+    }
+
+    /// The shards that a command about all keys concerns: all, or, for clients that ask every node, those that
+    /// this node leads.
+    fn positions(&self) -> Vec<usize> {
+        let all = 0..self.router.len();
+        if self.server.limits.redirects.load(Ordering::Relaxed) {
+            all.filter(|&position| self.router.target(position).local().is_some_and(|shard| shard.is_leader()))
+                .collect()
+        } else {
+            all.collect()
+        }
+    }
+
+    /// Executes a read of several shards.
+    fn whole(
+        &mut self,
+        session: &Session,
+        spec: &'static CommandSpec,
+        args: &[&[u8]],
+        read: impl FnOnce(Whole) -> Pending,
+    ) -> Outcome {
+        self.begin(session, spec, args);
+        self.release();
+        let timed = Timed { spec, started: clock::instant(), server: self.server, client: &session.client };
+        let whole = Whole {
+            server: Arc::clone(self.server),
+            router: Arc::clone(self.router),
+            positions: self.positions(),
+            mailbox: session.client.mailbox.sibling(),
+            spec,
+            args: args.iter().map(|arg| arg.to_vec()).collect(),
+            db: session.db,
+            manner: session.manner(),
+        };
+        timed.until_the_end(args, read(whole))
+    }
+
+    /// Adds a write to the run of its shard.
+    #[inline]
+    fn write(
+        &mut self,
+        session: &mut Session,
+        runs: &mut Runs,
+        position: usize,
+        spec: &'static CommandSpec,
+        args: &[&[u8]],
+        out: &mut ReplyBuffer,
+    ) -> Outcome {
+        let shard = self.router.target(position).serving();
+        if let Some(error) = self.server.write_refusal(spec, shard) {
+            return self.reject_write(session, runs, spec, &error, out);
+        }
+        if self.server.spans_engines(spec, session.db, args) {
+            match shard {
+                _ if !runs.is_empty() => return Outcome::AfterRun,
+                Some(shard) => return self.across(session, shard, spec, args),
+                // It goes alone to whoever leads.
+                None => {
+                    self.begin(session, spec, args);
+                    self.release();
+                    runs.push(position, spec, session.db, args);
+                    return Outcome::Submit;
+                }
+            }
+        }
+        if runs.reads() >= session.run_reads_max && answers_value(spec, args.len()) {
+            return Outcome::AfterRun;
+        }
+        self.begin(session, spec, args);
+        self.release();
+        runs.push(position, spec, session.db, args);
+        full(runs)
+    }
+
+    /// Adds a write to the runs of several shards.
+    fn write_split(
+        &mut self,
+        session: &mut Session,
+        runs: &mut Runs,
+        split: &Split<'_>,
+        spec: &'static CommandSpec,
+        args: &[&[u8]],
+        out: &mut ReplyBuffer,
+    ) -> Outcome {
+        if split.parts.is_empty() {
+            if !runs.is_empty() {
+                return Outcome::AfterRun;
+            }
+            out.reply(session.protocol).ok();
+            return Outcome::Done;
+        }
+        let shards = || split.parts.iter().map(|&(position, _)| self.router.target(position).serving());
+        if let Some(error) = shards().find_map(|shard| self.server.write_refusal(spec, shard)) {
+            return self.reject_write(session, runs, spec, &error, out);
+        }
+        self.begin(session, spec, args);
+        self.release();
+        runs.push_split(split, spec, session.db);
+        full(runs)
+    }
+
+    fn reject_write(
+        &self,
+        session: &Session,
+        runs: &Runs,
+        spec: &'static CommandSpec,
+        error: &CommandError,
+        out: &mut ReplyBuffer,
+    ) -> Outcome {
+        if !runs.is_empty() {
+            return Outcome::AfterRun;
+        }
+        self.server.counters.of(spec).rejected.fetch_add(1, Ordering::Relaxed);
+        self.refuse(session, error, out);
+        Outcome::Done
+    }
+
+    /// Executes a command that concerns the session or the process.
+    fn serve(
+        &mut self,
+        session: &mut Session,
+        spec: &'static CommandSpec,
+        command: ServerCommand,
+        args: &[&[u8]],
+        out: &mut ReplyBuffer,
+    ) -> Outcome {
+        self.begin(session, spec, args);
+        self.release();
+        let started = clock::instant();
+        let length = out.len();
+        let result = commands::execute(self.server, session, command, args, out.open());
+        let secretless = commands::redacted(command, args);
+        let timed = Timed { spec, started, server: self.server, client: &session.client };
+        let shown = secretless.as_deref().unwrap_or(args);
+        match result {
+            Ok(Some(pending)) => timed.until_the_end(shown, pending),
+            Ok(None) => {
+                timed.over(shown, false);
+                Outcome::Done
+            }
+            Err(error) => {
+                timed.over(shown, true);
+                out.truncate(length);
+                self.refuse(session, &error, out);
+                Outcome::Done
             }
         }
     }
 
     /// A command that reads one engine and changes another.
-    fn across(&mut self, session: &Session, spec: &'static CommandSpec, args: &[&[u8]]) -> Outcome {
+    fn across(&mut self, session: &Session, shard: &Arc<Shard>, spec: &'static CommandSpec, args: &[&[u8]]) -> Outcome {
         self.begin(session, spec, args);
         self.release();
         let timed = Timed { spec, started: clock::instant(), server: self.server, client: &session.client };
-        let shard = Arc::clone(&self.server.shard);
+        let shard = Arc::clone(shard);
         let owned: Vec<Vec<u8>> = args.iter().map(|arg| arg.to_vec()).collect();
         let (db, protocol) = (session.db, session.protocol);
         let pending = Box::pin(async move {
             let reply = shard.execute_across_engines(spec, db, owned, protocol).await;
             if reply.starts_with(b"-") {
-                shard.stats.errors.count_reply(&reply);
+                shard.counters.errors.count_reply(&reply);
             }
             reply
         });
@@ -256,14 +501,16 @@ impl<'s> Batch<'s> {
     fn read(
         &mut self,
         session: &Session,
+        position: usize,
         spec: &'static CommandSpec,
         args: &[&[u8]],
         out: &mut ReplyBuffer,
     ) -> Outcome {
-        let shard = &self.server.shard;
-        self.lock();
-        let (Some(store), Some(shared)) = (self.store.as_deref(), self.shared.as_deref()) else {
-            self.refuse(session, &CommandError::Static("CLUSTERDOWN this node cannot serve the shard now"), out);
+        self.lock(position);
+        let (Some((_, store)), Some(shared), Some(shard)) =
+            (self.store.as_ref(), self.shared.as_deref(), self.router.target(position).local())
+        else {
+            self.refuse(session, &CommandError::Static(CANNOT_SERVE_TEXT), out);
             return Outcome::Done;
         };
         let started = clock::instant();
@@ -282,8 +529,9 @@ impl<'s> Batch<'s> {
         let nanos = started.elapsed().as_nanos() as u64;
         self.tally.hits += context.hits.get();
         self.tally.misses += context.misses.get();
-        self.tally.add(&shard.stats, spec, nanos, matches!(result, Ok(false)));
-        shard.slowlog.observe(spec, nanos, args, || session.client.mailbox.origin());
+        self.tally.lease_reads += 1;
+        self.tally.add(&shard.counters, spec, nanos, matches!(result, Ok(false)));
+        shard.counters.slowlog.observe(spec, nanos, args, || session.client.mailbox.origin());
         let missed = context.misses.get() > 0;
         match result {
             Ok(true) if missed && shard.has_due_keys(store, self.now) => {
@@ -297,7 +545,7 @@ impl<'s> Batch<'s> {
             }
             Ok(true) => {}
             Ok(false) => {
-                shard.stats.errors.count_reply(out.since(start));
+                shard.counters.errors.count_reply(out.since(start));
             }
             Err(error) => {
                 tracing::error!(%error, command = spec.name, "a read failed");
@@ -308,21 +556,21 @@ impl<'s> Batch<'s> {
         Outcome::Done
     }
 
-    fn refuse(&self, session: &Session, error: &CommandError, out: &mut ReplyBuffer) {
+    pub(super) fn refuse(&self, session: &Session, error: &CommandError, out: &mut ReplyBuffer) {
         let text = error.to_string();
-        self.server.shard.stats.errors.count(&text);
+        self.server.counters.errors.count(&text);
         out.reply(session.protocol).error(&text);
     }
 
     /// Lets go of the store's lock.
-    fn release(&mut self) {
+    pub(super) fn release(&mut self) {
         self.store = None;
     }
 
     /// Ends the batch: locks are released and counters added up.
     pub fn finish(mut self) {
         self.release();
-        self.tally.flush(&self.server.shard.stats);
+        self.tally.flush(&self.server.counters);
     }
 }
 
@@ -338,9 +586,9 @@ impl Timed<'_> {
     /// The command is over.
     fn over(&self, args: &[&[u8]], failed: bool) {
         let nanos = u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        let shard = &self.server.shard;
-        shard.stats.of_request(self.spec, args).record(nanos, failed, shard.stats.tracks_latency());
-        shard.slowlog.observe(self.spec, nanos, args, || self.client.mailbox.origin());
+        let counters = &self.server.counters;
+        counters.of_request(self.spec, args).record(nanos, failed, counters.tracks_latency());
+        counters.slowlog.observe(self.spec, nanos, args, || self.client.mailbox.origin());
     }
 
     /// The command is over when the future is.
@@ -360,8 +608,14 @@ impl Timed<'_> {
 /// The answer to anything a client may not do before AUTH.
 pub const NO_AUTH: CommandError = CommandError::Static("NOAUTH Authentication required.");
 
-fn full(run: &Run) -> Outcome {
-    if run.bytes() >= RUN_TARGET_BYTES || run.len() >= crate::limits::COMMANDS_PER_TURN_MAX {
+/// This node cannot read a shard now.
+pub const CANNOT_SERVE_TEXT: &str = "CLUSTERDOWN this node cannot serve the shard now";
+
+fn full(runs: &Runs) -> Outcome {
+    if runs.bytes() >= RUN_TARGET_BYTES
+        || runs.len() >= crate::limits::COMMANDS_PER_TURN_MAX
+        || runs.held_bytes() >= OUTPUT_TURN_BYTES
+    {
         Outcome::Submit
     } else {
         Outcome::Done

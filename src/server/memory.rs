@@ -44,15 +44,19 @@ pub fn machine_total() -> u64 {
     kibibytes * 1024
 }
 
-/// Gives free pages back to the operating system (`MEMORY PURGE`).
+/// Gives free pages of all arenas back to the operating system (`MEMORY PURGE`).
+///
+/// Of the names that jemalloc documents for all arenas at once, `purge` and `decay` are; a decay time can
+/// be set for one arena only, and jemalloc does not check that it is one.
 pub fn purge() {
-    // 4096 is jemalloc's name for all arenas (MALLCTL_ARENAS_ALL). A decay time of 0 ms purges at once.
-    const DECAY: &[u8] = b"arena.4096.dirty_decay_ms\0";
-    const DECAY_MS_DEFAULT: isize = 10_000;
+    // 4096 is MALLCTL_ARENAS_ALL.
+    const PURGE: &std::ffi::CStr = c"arena.4096.purge";
+    use std::ptr::null_mut;
     #[expect(unsafe_code, reason = "jemalloc's control interface is untyped")]
-    // SAFETY: the name is a C string, and the value of `arena.<i>.dirty_decay_ms` is an ssize_t.
-    unsafe {
-        let _ = tikv_jemalloc_ctl::raw::write(DECAY, 0isize);
-        let _ = tikv_jemalloc_ctl::raw::write(DECAY, DECAY_MS_DEFAULT);
+    // SAFETY: the name is a C string, and `arena.<i>.purge` neither reads nor writes a value, which is
+    // said by null pointers and a length of 0.
+    let status = unsafe { tikv_jemalloc_sys::mallctl(PURGE.as_ptr(), null_mut(), null_mut(), null_mut(), 0) };
+    if status != 0 {
+        tracing::warn!(status, "the allocator did not give its free pages back");
     }
 }

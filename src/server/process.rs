@@ -4,18 +4,21 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use tokio::sync::Notify;
 
 use super::clients::Clients;
+use super::cluster::ClusterNode;
 use super::datadir::DataDir;
 use super::memory;
 use super::monitor::Monitors;
-use super::settings::Settings;
+use super::router::Router;
+use super::settings::{Setting, Settings};
 use super::stats::Stats;
 use crate::command::{CommandError, CommandSpec, Flags, Handler, ServerCommand};
 use crate::raft::SharedLog;
-use crate::shard::{Shard, clock};
+use crate::shard::{Counters, ReadPolicy, Shard, clock};
+use crate::storage::KeyspaceRules;
 use crate::types::{Db, UnixMs};
 
 /// Settings that are looked at for every batch, copied out of [`Settings`] when they change.
@@ -39,6 +42,8 @@ pub struct HotLimits {
     pub idle_ms: AtomicI64,
     /// A password is set.
     pub password_required: AtomicBool,
+    /// Commands for keys that another node leads are not executed: `cluster-routing redirect`.
+    pub redirects: AtomicBool,
 }
 
 /// Which commands a pause holds up (`CLIENT PAUSE`).
@@ -69,14 +74,33 @@ pub enum ShutdownMode {
     },
 }
 
+/// The shards, and what they have in common.
+pub struct Data {
+    /// Which shard has which slots.
+    pub router: Router,
+    /// Which engine keeps which key, in all shards.
+    pub rules: Arc<KeyspaceRules>,
+    /// Where all shards count commands.
+    pub counters: Arc<Counters>,
+    /// This node's part in a cluster, if it has one.
+    pub cluster: Option<Arc<ClusterNode>>,
+}
+
 /// The process.
 pub struct Server {
     /// All settings.
     pub settings: Arc<Settings>,
     /// Those looked at often.
     pub limits: HotLimits,
-    /// The data.
-    pub shard: Arc<Shard>,
+    pub(super) router: RwLock<Arc<Router>>,
+    /// The epoch of `router`.
+    pub(super) router_epoch: AtomicU64,
+    /// Which engine keeps which key, in all shards.
+    pub rules: Arc<KeyspaceRules>,
+    /// What is counted of commands.
+    pub counters: Arc<Counters>,
+    /// This node's part in a cluster, if it has one.
+    pub cluster: Option<Arc<ClusterNode>>,
     /// The write-ahead log.
     pub log: Arc<SharedLog>,
     /// The data directory, locked.
@@ -98,6 +122,8 @@ pub struct Server {
     /// The port that clients connect to.
     pub port: u16,
     over_memory: AtomicBool,
+    /// All shards take snapshots, one after the other.
+    pub(super) saving: AtomicBool,
     pause: Pause,
     shutdown: Mutex<Option<ShutdownMode>>,
     shutdown_asked: Notify,
@@ -107,7 +133,7 @@ impl Server {
     /// Puts the parts together.
     pub fn new(
         settings: Arc<Settings>,
-        shard: Arc<Shard>,
+        Data { router, rules, counters, cluster }: Data,
         log: Arc<SharedLog>,
         data_dir: DataDir,
         port: u16,
@@ -118,7 +144,11 @@ impl Server {
         let server = Self {
             settings,
             limits: HotLimits::default(),
-            shard,
+            router_epoch: AtomicU64::new(router.epoch()),
+            router: RwLock::new(Arc::new(router)),
+            rules,
+            counters,
+            cluster,
             log,
             data_dir,
             clients: Clients::default(),
@@ -130,6 +160,7 @@ impl Server {
             used_memory: AtomicU64::new(startup_memory),
             port,
             over_memory: AtomicBool::new(false),
+            saving: AtomicBool::new(false),
             pause: Pause::default(),
             shutdown: Mutex::new(None),
             shutdown_asked: Notify::new(),
@@ -138,13 +169,13 @@ impl Server {
         Arc::new(server)
     }
 
-    /// Why a write may not be executed now, if it may not.
+    /// Why a write may not be executed on a shard now, if it may not.
     #[inline]
-    pub fn write_refusal(&self, spec: &CommandSpec) -> Option<CommandError> {
+    pub fn write_refusal(&self, spec: &CommandSpec, shard: Option<&Arc<Shard>>) -> Option<CommandError> {
         if self.over_memory.load(Ordering::Relaxed) && spec.flags.has(Flags::DENYOOM) {
             return Some(CommandError::Static("OOM command not allowed when used memory > 'maxmemory'."));
         }
-        if self.shard.is_full() {
+        if shard.is_some_and(|shard| shard.is_full()) {
             return Some(CommandError::Static(
                 "MISCONF the disk is full: the write was not executed; writes are accepted again when there is room",
             ));
@@ -155,7 +186,15 @@ impl Server {
     /// Whether a write reads one engine and changes another, so that it cannot be in the log as it is.
     #[inline]
     pub fn spans_engines(&self, spec: &CommandSpec, db: Db, args: &[&[u8]]) -> bool {
-        !self.shard.rules().single_engine() && self.shard.spans_engines(spec, db, args)
+        !self.rules.single_engine() && crate::shard::spans_engines(&self.rules, self.shared().databases, spec, db, args)
+    }
+
+    /// How reads of a new connection make sure that they miss nothing.
+    pub fn read_policy(&self) -> ReadPolicy {
+        if self.cluster.is_none() {
+            return ReadPolicy::Lease;
+        }
+        ReadPolicy::from_name(self.settings.word(Setting::ReadPolicy)).unwrap_or_default()
     }
 
     /// Takes a sample of the memory in use and compares it with `maxmemory`.
@@ -175,14 +214,14 @@ impl Server {
         self.pause.all.store(all, Ordering::Relaxed);
         let until_ms = self.pause.until_ms.fetch_max(until_ms, Ordering::Relaxed).max(until_ms);
         // Nothing is to change, so that a copy can catch up.
-        self.shard.pause_expiry(UnixMs(until_ms));
+        self.router().shards().for_each(|shard| shard.pause_expiry(UnixMs(until_ms)));
     }
 
     /// Ends a pause.
     pub fn unpause(&self) {
         self.pause.until_ms.store(0, Ordering::Relaxed);
         self.pause.all.store(false, Ordering::Relaxed);
-        self.shard.pause_expiry(UnixMs(0));
+        self.router().shards().for_each(|shard| shard.pause_expiry(UnixMs(0)));
         self.pause.over.notify_waiters();
     }
 
@@ -259,13 +298,7 @@ impl Server {
     /// Zeroes the counters (`CONFIG RESETSTAT`).
     pub fn reset_stats(&self) {
         self.stats.reset();
-        self.shard.stats.reset();
+        self.counters.reset();
         self.stats.peak_memory.store(self.used_memory.load(Ordering::Relaxed), Ordering::Relaxed);
-    }
-
-    /// Number of keys in all databases.
-    pub fn key_count(&self) -> u64 {
-        let Some(store) = self.shard.read() else { return 0 };
-        (0..self.shard.shared().databases).map(|db| store.len(Db(db))).sum()
     }
 }

@@ -11,15 +11,16 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::banner::{BannerFacts, banner};
 use super::clients::Client;
+use super::cluster::{ClusterNode, ClusterNodeOptions, controller};
 use super::datadir::DataDir;
-use super::process::{Server, ShutdownMode};
+use super::process::{Data, Server, ShutdownMode};
+use super::router::{Router, Target, equal_ranges};
 use super::settings::{Setting, Settings};
+use super::shards::ShardFactory;
 use super::{connection, memory};
 use crate::cluster::metadata::Metadata;
-use crate::command::Shared;
 use crate::raft::{LogOptions, SharedLog};
-use crate::shard::{Shard, ShardOptions, clock, fsync_policy};
-use crate::storage::rows::RowOptions;
+use crate::shard::{Counters, Shard, clock, fsync_policy};
 use crate::types::{NodeId, ShardId};
 
 /// How often memory, rates and idle clients are looked at.
@@ -28,8 +29,8 @@ const HOUSEKEEPING: Duration = Duration::from_millis(100);
 const FAREWELL: Duration = Duration::from_millis(200);
 /// How long one step of the end may take on a disk that does not answer.
 const SHUTDOWN_STEP_MAX: Duration = Duration::from_secs(20);
-/// The shard of a standalone server.
-const ONLY_SHARD: ShardId = ShardId(1);
+/// How far the port of the bus is above that for clients, unless a setting says otherwise (as in Redis Cluster).
+const BUS_PORT_OFFSET: i64 = 10_000;
 
 /// Starts the server and runs it until it is asked to end.
 ///
@@ -45,59 +46,71 @@ pub async fn run(settings: Arc<Settings>) -> anyhow::Result<()> {
     data_dir.prepare(settings.bool(Setting::Appendonly))?;
     tracing::info!(dir = %settings.dir().display(), clean, "data directory is ours");
 
-    let log = open_log(&settings)?;
-    let node = NodeId(1);
-    let metadata = Metadata::open(settings.dir().join("metadata"), node, Arc::clone(&log)).await?;
-    let rules = Arc::new(settings.keyspace_rules());
-    metadata.reconcile_keyspaces(&rules).await?;
-    let started = clock::instant();
-    let shard = Shard::open(ShardOptions {
-        id: ONLY_SHARD,
-        node,
-        dir: settings.dir().join("shard-1"),
-        log: Arc::clone(&log),
-        rules,
-        encoding: settings.encoding(),
-        rows: row_options(&settings),
-        shared: shared(&settings),
-        snapshot_log_bytes: settings.unsigned(Setting::SnapshotLogBytes),
-        snapshot_log_entries: settings.unsigned(Setting::SnapshotLogEntries),
-    })
-    .await?;
-    tracing::info!(seconds = started.elapsed().as_secs_f64(), index = shard.applied_index().0, "data is loaded");
+    let clustered = settings.bool(Setting::ClusterEnabled);
+    data_dir.check_cluster(clustered)?;
+    anyhow::ensure!(
+        !clustered || settings.bool(Setting::Appendonly),
+        "a node of a cluster keeps its votes and its log on disk: 'cluster-enabled yes' needs 'appendonly yes'"
+    );
+    let may_have_lost = data_dir.note_boot(clean)? && settings.word(Setting::Appendfsync) != "always";
 
-    let server = Server::new(Arc::clone(&settings), shard, log, data_dir, port, startup_memory);
-    let facts =
-        BannerFacts { addresses: &addresses, node_id: server.data_dir.node_id(), keys: Some(server.key_count()) };
+    let log = open_log(&settings)?;
+    let rules = Arc::new(settings.keyspace_rules());
+    let counters = Arc::<Counters>::default();
+    let factory = ShardFactory {
+        settings: Arc::clone(&settings),
+        dir: settings.dir(),
+        log: Arc::clone(&log),
+        rules: Arc::clone(&rules),
+        counters: Arc::clone(&counters),
+    };
+    let started = clock::instant();
+    let (router, alone, cluster) = if clustered {
+        let listener = listen_to_peers(&settings, port)?;
+        let options = ClusterNodeOptions { listener, port, factory, log: Arc::clone(&log), may_have_lost };
+        (Router::empty(), None, Some(ClusterNode::start(options, &data_dir).await?))
+    } else {
+        let (router, metadata) = open_alone(&settings, &factory).await?;
+        (router, Some(metadata), None)
+    };
+    let applied: u64 = router.shards().map(|shard| shard.applied_index().0).sum();
+    tracing::info!(seconds = started.elapsed().as_secs_f64(), shards = router.len(), applied, "data is loaded");
+
+    let data = Data { router, rules, counters, cluster };
+    let server = Server::new(Arc::clone(&settings), data, log, data_dir, port, startup_memory);
+    let facts = BannerFacts {
+        addresses: &addresses,
+        node_id: server.data_dir.node_id(),
+        keys: (!clustered).then(|| server.key_count()),
+        cluster: server.cluster.as_deref(),
+    };
     print!("{}", banner(&settings, &facts));
     for listener in listeners {
         tokio::spawn(accept_forever(Arc::clone(&server), listener));
     }
     tokio::spawn(keep_house(Arc::clone(&server)));
-    let metadata = Arc::new(metadata);
-    tokio::spawn(follow_snapshots(Arc::clone(&server), Arc::clone(&metadata)));
+    if let Some(node) = &server.cluster {
+        node.serve();
+        tokio::spawn(controller::follow(Arc::downgrade(&server), Arc::clone(node)));
+    }
+    tokio::spawn(follow_snapshots(Arc::clone(&server), alone.clone()));
     let ShutdownMode::Graceful { save } = until_asked(&server).await?;
-    shut_down(&server, &metadata, save).await;
+    shut_down(&server, alone.as_deref(), save).await;
     Ok(())
 }
 
-/// The settings that handlers of commands obey.
-pub fn shared(settings: &Settings) -> Shared {
-    Shared {
-        databases: u16::try_from(settings.int(Setting::Databases)).unwrap_or(u16::MAX),
-        bulk_max_bytes: settings.int(Setting::ProtoMaxBulkLen),
-    }
-}
-
-fn row_options(settings: &Settings) -> RowOptions {
-    let bytes = |setting| usize::try_from(settings.unsigned(setting)).unwrap_or(usize::MAX);
-    RowOptions {
-        lsm_block_cache_bytes: bytes(Setting::LsmBlockCacheBytes),
-        lsm_write_buffer_bytes: bytes(Setting::LsmWriteBufferBytes),
-        btree_map_bytes: bytes(Setting::BtreeMapBytes),
-        durable: settings.bool(Setting::Appendonly),
-        ..RowOptions::default()
-    }
+/// Opens the metadata and all shards of a server that is in no cluster.
+async fn open_alone(settings: &Settings, factory: &ShardFactory) -> anyhow::Result<(Router, Arc<Metadata>)> {
+    let node = NodeId(1);
+    let metadata =
+        Metadata::open(factory.dir.join("metadata"), node, Arc::clone(&factory.log), clock::entropy()).await?;
+    let count = usize::try_from(settings.int(Setting::Shards)).expect("the table bounds it");
+    metadata.reconcile_shards(count).await?;
+    metadata.reconcile_keyspaces(&factory.rules).await?;
+    let numbers: Vec<ShardId> = (1..).map(ShardId).take(count).collect();
+    let shards = factory.open(node, &numbers, count, None).await?;
+    let targets = shards.into_iter().map(Target::single).collect();
+    Ok((Router::new(1, targets, equal_ranges(count)), Arc::new(metadata)))
 }
 
 fn open_log(settings: &Settings) -> anyhow::Result<Arc<SharedLog>> {
@@ -133,6 +146,21 @@ fn listen(settings: &Settings) -> anyhow::Result<Vec<TcpListener>> {
     }
     anyhow::ensure!(!listeners.is_empty(), "none of the addresses of setting bind can be listened on");
     Ok(listeners)
+}
+
+/// Listens for the other nodes of the cluster, on the first address for clients.
+fn listen_to_peers(settings: &Settings, port: u16) -> anyhow::Result<TcpListener> {
+    let bus_port = match settings.int(Setting::ClusterPort) {
+        0 => i64::from(port) + BUS_PORT_OFFSET,
+        port => port,
+    };
+    let bus_port = u16::try_from(bus_port).ok().with_context(|| {
+        format!("port {port} leaves no port for the bus {BUS_PORT_OFFSET} above it: set cluster-port")
+    })?;
+    let host =
+        settings.bind_addresses().into_iter().next().map_or_else(|| "0.0.0.0".to_owned(), |address| address.host);
+    listen_on(&host, bus_port, 511)
+        .with_context(|| format!("cannot listen on {host} port {bus_port} (settings bind and cluster-port)"))
 }
 
 fn listen_on(host: &str, port: u16, backlog: u32) -> std::io::Result<TcpListener> {
@@ -215,21 +243,47 @@ async fn keep_house(server: Arc<Server>) {
     }
 }
 
-/// Lets the metadata group drop its part of the log when the shard has dropped its own; otherwise
-/// the few old entries of the metadata would keep the oldest segment for ever.
-async fn follow_snapshots(server: Arc<Server>, metadata: Arc<Metadata>) {
-    let mut seen = server.shard.status().snapshot_index;
+/// Lets groups that write little drop their part of the log when others have dropped theirs: what one group
+/// keeps holds up the deletion of segments for all.
+async fn follow_snapshots(server: Arc<Server>, alone: Option<Arc<Metadata>>) {
+    let newest = |server: &Server| server.sum(|shard| shard.status().snapshot_index.unwrap_or(0));
+    let mut seen = newest(&server);
     let mut interval = tokio::time::interval(Duration::from_secs(1));
     loop {
         interval.tick().await;
-        let index = server.shard.status().snapshot_index;
-        if index != seen {
-            seen = index;
-            if let Err(error) = metadata.snapshot().await {
-                tracing::warn!(%error, "snapshot of the metadata failed");
-            }
+        let now = newest(&server);
+        if now == seen {
+            continue;
+        }
+        seen = now;
+        let metadata = alone.as_ref().or_else(|| server.cluster.as_ref()?.metadata());
+        if let Some(metadata) = metadata
+            && let Err(error) = metadata.snapshot().await
+        {
+            tracing::warn!(%error, "snapshot of the metadata failed");
+        }
+        if let Some(shard) = straggler(&server)
+            && let Err(error) = shard.snapshot().await
+        {
+            tracing::warn!(shard = shard.id().0, %error, "snapshot failed; the log is kept");
         }
     }
+}
+
+/// The shard that has gone longest without a snapshot, when the log has grown to more than what the shards may
+/// keep of it for themselves.
+fn straggler(server: &Server) -> Option<Arc<Shard>> {
+    let router = server.router();
+    let own = server.settings.unsigned(Setting::SnapshotLogBytes);
+    let bound = server.sum(|shard| own.max(shard.stats.snapshot_bytes())) + 2 * server.log.stats().current_bytes;
+    if router.len() == 1 || server.log.stats().bytes <= bound {
+        return None;
+    }
+    router
+        .shards()
+        .filter(|shard| !shard.snapshot_running() && shard.status().snapshot_index < shard.status().applied)
+        .min_by_key(|shard| shard.stats.snapshot_last())
+        .map(Arc::clone)
 }
 
 /// Waits for a signal or the SHUTDOWN command.
@@ -255,14 +309,25 @@ async fn close_log(server: &Server) -> anyhow::Result<()> {
     Ok(closed.context("the disk does not answer")???)
 }
 
-async fn shut_down(server: &Arc<Server>, metadata: &Metadata, save: bool) {
+async fn shut_down(server: &Arc<Server>, alone: Option<&Metadata>, save: bool) {
     tracing::info!("shutting down");
-    if save && let Err(error) = server.shard.snapshot().await {
+    if let Some(node) = &server.cluster {
+        controller::hand_everything_over(node).await;
+    }
+    if save && let Err(error) = server.snapshot().await {
         tracing::warn!(%error, "the snapshot asked for with the shutdown failed; the log has everything");
     }
     // On a full disk the groups wait for the log, and could not end before it gives up.
     let closed_early = if server.log.is_stalled().is_some() { Some(close_log(server).await) } else { None };
-    for group in [bounded(server.shard.shutdown()).await, bounded(metadata.shutdown()).await] {
+    let metadata = async {
+        if let Some(metadata) = alone {
+            metadata.shutdown().await;
+        }
+        if let Some(node) = &server.cluster {
+            node.shutdown().await;
+        }
+    };
+    for group in [bounded(server.shut_down_shards()).await, bounded(metadata).await] {
         if group.is_none() {
             tracing::error!("a raft group did not end in time");
         }

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use super::clients::Client;
 use crate::limits::{COMMANDS_PER_TURN_MAX, OUTPUT_TURN_BYTES, RUN_READS_AT_FIRST};
 use crate::resp::Protocol;
+use crate::shard::{Manner, ReadPolicy};
 use crate::types::Db;
 
 /// What happens to replies (`CLIENT REPLY`).
@@ -32,6 +33,10 @@ pub struct Session {
     /// Most commands of one run whose replies may be long: they are all made before any is sent. Follows the
     /// size of the replies seen.
     pub run_reads_max: usize,
+    /// How reads make sure that they miss nothing.
+    pub read_policy: ReadPolicy,
+    /// The next command may be for a slot that is on its way here (`ASKING`).
+    pub asking: bool,
     /// Close after the replies so far were sent.
     pub closing: bool,
     /// What others see of it.
@@ -40,13 +45,15 @@ pub struct Session {
 
 impl Session {
     /// A fresh session.
-    pub fn new(client: Arc<Client>, authenticated: bool) -> Self {
+    pub fn new(client: Arc<Client>, authenticated: bool, read_policy: ReadPolicy) -> Self {
         Self {
             db: Db(0),
             protocol: Protocol::Resp2,
             reply_mode: ReplyMode::On,
             authenticated,
             run_reads_max: RUN_READS_AT_FIRST,
+            read_policy,
+            asking: false,
             closing: false,
             client,
         }
@@ -85,12 +92,19 @@ impl Session {
         !self.client.no_touch.load(Ordering::Relaxed)
     }
 
+    /// How replies to this client are made.
+    pub fn manner(&self) -> Manner {
+        Manner { protocol: self.protocol, touch: self.touch(), policy: self.read_policy, count: true }
+    }
+
     /// Back to the state of a new connection (`RESET`).
     pub fn reset(&mut self, authenticated: bool) {
         self.select(Db(0));
         self.set_protocol(Protocol::Resp2);
         self.set_authenticated(authenticated);
         self.reply_mode = ReplyMode::On;
+        self.read_policy = ReadPolicy::Lease;
+        self.asking = false;
         self.client.set_name("");
         self.client.no_evict.store(false, Ordering::Relaxed);
         self.client.no_touch.store(false, Ordering::Relaxed);

@@ -18,7 +18,7 @@ use crate::command::error::NO_SUCH_KEY;
 use crate::command::{CommandError, CommandSpec, CopyOptions, Handler, keys_of, move_destination};
 use crate::resp::{Protocol, Reply};
 use crate::storage::store::Store;
-use crate::storage::{Address, StorageResult};
+use crate::storage::{Address, KeyspaceRules, StorageResult};
 use crate::types::{Db, UnixMs};
 
 /// What is to be written.
@@ -45,24 +45,27 @@ impl Plan {
     }
 }
 
+/// Whether a command reads one engine and changes another. `databases` is how many there are.
+pub fn spans_engines(rules: &KeyspaceRules, databases: u16, spec: &CommandSpec, db: Db, args: &[&[u8]]) -> bool {
+    if !matches!(spec.name, "RENAME" | "RENAMENX" | "COPY" | "MOVE" | "MSETNX") {
+        return false;
+    }
+    let Ok(keys) = keys_of(spec, args) else { return false };
+    let mut engines = keys.iter().map(|&(index, _)| rules.engine_for(db, args[index]));
+    let Some(first) = engines.next() else { return false };
+    // What the arguments do not name rightly, the handler refuses.
+    let destination = match spec.name {
+        "COPY" => CopyOptions::parse(db, databases, args).ok().map(|options| options.db),
+        "MOVE" => move_destination(db, databases, args).ok(),
+        _ => return engines.any(|engine| engine != first),
+    };
+    destination.is_some_and(|other| rules.engine_for(other, args[keys[keys.len() - 1].0]) != first)
+}
+
 impl Shard {
     /// Whether a command reads one engine and changes another.
     pub fn spans_engines(&self, spec: &CommandSpec, db: Db, args: &[&[u8]]) -> bool {
-        if !matches!(spec.name, "RENAME" | "RENAMENX" | "COPY" | "MOVE" | "MSETNX") {
-            return false;
-        }
-        let rules = self.rules();
-        let Ok(keys) = keys_of(spec, args) else { return false };
-        let mut engines = keys.iter().map(|&(index, _)| rules.engine_for(db, args[index]));
-        let Some(first) = engines.next() else { return false };
-        // What the arguments do not name rightly, the handler refuses.
-        let databases = self.shared().databases;
-        let destination = match spec.name {
-            "COPY" => CopyOptions::parse(db, databases, args).ok().map(|options| options.db),
-            "MOVE" => move_destination(db, databases, args).ok(),
-            _ => return engines.any(|engine| engine != first),
-        };
-        destination.is_some_and(|other| rules.engine_for(other, args[keys[keys.len() - 1].0]) != first)
+        spans_engines(self.rules(), self.shared().databases, spec, db, args)
     }
 
     /// Executes such a command and returns its reply.

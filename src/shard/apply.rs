@@ -69,7 +69,7 @@ impl StateMachine for Machine {
                 Some(proposal) => execution.run_proposal(proposal, &mut wakers, &mut done),
                 None => execution.replay(),
             };
-            execution.tally.flush(&shard.stats);
+            execution.tally.flush(&shard.counters);
             result.and_then(|()| shard.engine_result(store.commit(index.0)))
         };
         self.finish(index);
@@ -97,6 +97,15 @@ impl StateMachine for Machine {
 
     fn begin_snapshot(&mut self) -> io::Result<Box<dyn SnapshotJob>> {
         snapshot::begin(&self.shard).map(|job| Box::new(job) as Box<dyn SnapshotJob>).map_err(io::Error::other)
+    }
+
+    fn begin_whole_snapshot(&mut self) -> io::Result<Option<Box<dyn SnapshotJob>>> {
+        if self.shard.store.read().row_engine_bits() == 0 {
+            return Ok(None);
+        }
+        snapshot::begin_whole(&self.shard)
+            .map(|job| Some(Box::new(job) as Box<dyn SnapshotJob>))
+            .map_err(io::Error::other)
     }
 
     fn restore(&mut self, index: LogIndex, body: &Path, body_offset: u64) -> io::Result<()> {
@@ -137,6 +146,7 @@ impl<'p> Execution<'_, 'p> {
         for run in &runs {
             let mut replies = run.mailbox.take_buffer();
             replies.open().reserve(run.ops * TYPICAL_REPLY_BYTES);
+            let mut ends = Vec::new();
             for op in ops.by_ref().take(run.ops) {
                 if failure.is_none() {
                     let result = self.run_op(*op, run, &mut local, &mut args, &mut local_args, &mut replies);
@@ -146,6 +156,12 @@ impl<'p> Execution<'_, 'p> {
                     let text = "ERR outcome unknown: the shard stopped after a storage error";
                     replies.reply(run.protocol).error(text);
                 }
+                if run.wants_ends {
+                    ends.push(replies.len());
+                }
+            }
+            if run.wants_ends {
+                run.mailbox.put_ends(ends);
             }
             wakers.extend(run.mailbox.deliver(replies));
         }
@@ -179,11 +195,11 @@ impl<'p> Execution<'_, 'p> {
             }
         };
         let nanos = started.elapsed().as_nanos() as u64;
-        self.tally.add(&self.shard.stats, spec, nanos, matches!(result, Ok(false)));
+        self.tally.add(&self.shard.counters, spec, nanos, matches!(result, Ok(false)));
         if matches!(result, Ok(false)) {
-            self.shard.stats.errors.count_reply(replies.since(start));
+            self.shard.counters.errors.count_reply(replies.since(start));
         }
-        self.shard.slowlog.observe(spec, nanos, args, || run.mailbox.origin());
+        self.shard.counters.slowlog.observe(spec, nanos, args, || run.mailbox.origin());
         result.map(|_succeeded| ())
     }
 
@@ -300,7 +316,7 @@ impl<'p> Execution<'_, 'p> {
             expired += engine.expire_due(until, limit, &mut |_, _| {})?;
             Ok(())
         })?;
-        self.shard.stats.expired.fetch_add(expired as u64, Ordering::Relaxed);
+        self.shard.counters.expired.fetch_add(expired as u64, Ordering::Relaxed);
         Ok(())
     }
 

@@ -22,6 +22,7 @@ pub mod errors;
 pub mod latency;
 mod proposer;
 mod queue;
+mod replica;
 mod run;
 pub mod slowlog;
 mod snapshot;
@@ -30,16 +31,17 @@ pub mod stats;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
-use std::task::Poll;
 
 use parking_lot::{RwLock, RwLockReadGuard};
 
+pub use across::spans_engines;
+pub use replica::{Executed, Manner, ReadPolicy};
 pub use run::{Mailbox, Run, answers_value};
-pub use stats::ShardStats;
+pub use stats::{Counters, ShardStats};
 
 use crate::command::{CommandSpec, ReadContext, Shared};
 use crate::limits::EXPIRE_SWEEP_MAX_KEYS;
-use crate::raft::{FsyncPolicy, Group, GroupOptions, GroupStatus, SharedLog, SnapshotError};
+use crate::raft::{ClusterOptions, FsyncPolicy, Group, GroupOptions, GroupStatus, SharedLog, SnapshotError};
 use crate::resp::{Protocol, Reply, ReplyBuffer};
 use crate::storage::rows::RowOptions;
 use crate::storage::settings::EncodingSettings;
@@ -71,6 +73,10 @@ pub struct ShardOptions {
     pub snapshot_log_bytes: u64,
     /// Take a snapshot when the log has grown by so many entries since the last.
     pub snapshot_log_entries: u64,
+    /// Where commands are counted.
+    pub counters: Arc<Counters>,
+    /// What the shard's group needs to have peers; `None` for the only replica there is.
+    pub cluster: Option<ClusterOptions>,
 }
 
 /// The shard cannot be opened.
@@ -98,6 +104,8 @@ pub enum Refusal {
 /// A shard of this node.
 pub struct Shard {
     id: ShardId,
+    /// There are, or may be, other replicas.
+    replicated: bool,
     rules: Arc<KeyspaceRules>,
     store: RwLock<Store>,
     shared: RwLock<Arc<Shared>>,
@@ -125,15 +133,15 @@ pub struct Shard {
     engine_full: AtomicBool,
     /// The proposer and the ticker, which keep the shard alive until they end.
     tasks: parking_lot::Mutex<Vec<tokio::task::JoinHandle<()>>>,
-    /// Slow commands.
-    pub slowlog: slowlog::SlowLog,
-    /// Counters.
+    /// What all shards of the process count together.
+    pub counters: Arc<Counters>,
+    /// Its own counters.
     pub stats: ShardStats,
 }
 
 impl Shard {
     /// Opens the store, restores the last snapshot, replays the log, and starts the proposer.
-    /// Returns when the shard can serve.
+    /// Returns when the shard can serve, if this is its only replica.
     ///
     /// # Errors
     /// When files cannot be read or are damaged; the error names them.
@@ -142,6 +150,7 @@ impl Shard {
         let store = Store::open(&options.dir, options.rules, &options.encoding, &options.rows)?;
         let shard = Arc::new(Self {
             id: options.id,
+            replicated: options.cluster.is_some(),
             rules,
             store: RwLock::new(store),
             shared: RwLock::new(Arc::new(options.shared)),
@@ -161,18 +170,27 @@ impl Shard {
             stopped: AtomicBool::new(false),
             engine_full: AtomicBool::new(false),
             tasks: parking_lot::Mutex::default(),
-            slowlog: slowlog::SlowLog::default(),
+            counters: options.counters,
             stats: ShardStats::default(),
         });
         let machine = apply::Machine::new(Arc::clone(&shard), options.encoding);
-        let group_options =
-            GroupOptions { id: options.id, node: options.node, dir: options.dir.clone(), log: options.log };
+        let group_options = GroupOptions {
+            id: options.id,
+            node: options.node,
+            dir: options.dir.clone(),
+            log: options.log,
+            cluster: options.cluster,
+        };
         let group = Group::open(group_options, machine).await.map_err(|error| ShardError::Raft(error.to_string()))?;
-        group.wait_ready().await.map_err(|error| ShardError::Raft(error.to_string()))?;
+        if !shard.replicated {
+            group.wait_ready().await.map_err(|error| ShardError::Raft(error.to_string()))?;
+        }
         let _ = shard.group.set(group);
         shard.last_snapshot_index.store(shard.status().snapshot_index.unwrap_or(0), Ordering::Relaxed);
         let proposer = tokio::spawn(proposer::propose_forever(Arc::clone(&shard)));
-        shard.pass_engines().await;
+        if !shard.replicated {
+            shard.pass_engines().await;
+        }
         let ticker = tokio::spawn(proposer::tick_forever(Arc::clone(&shard)));
         shard.tasks.lock().extend([proposer, ticker]);
         Ok(shard)
@@ -299,7 +317,7 @@ impl Shard {
             db,
             now: self.read_time(now),
             shared,
-            rng: std::cell::Cell::new(Rng::new(self.stats.next_read_seed())),
+            rng: std::cell::Cell::new(Rng::new(self.counters.next_read_seed())),
             hits: Default::default(),
             misses: Default::default(),
             touch: true,
@@ -322,17 +340,11 @@ impl Shard {
         apply::execute_read(spec, context, args, reply)
     }
 
-    /// Submits a run; its replies come through the mailbox. Empties the run.
+    /// Submits a run; its replies come through the mailbox.
     ///
     /// # Errors
-    /// When the shard takes no writes now; the run is as it was.
-    pub fn submit(
-        &self,
-        run: &mut Run,
-        mailbox: &Arc<Mailbox>,
-        protocol: Protocol,
-        touch: bool,
-    ) -> Result<(), Refusal> {
+    /// When the shard takes no writes now.
+    pub fn submit(&self, run: &Run, mailbox: &Arc<Mailbox>, protocol: Protocol, touch: bool) -> Result<(), Refusal> {
         if self.stopped.load(Ordering::Relaxed) {
             return Err(Refusal::Stopped);
         }
@@ -468,13 +480,10 @@ impl Shard {
     }
 }
 
-/// Waits for a submitted run.
-pub async fn wait_done(mailbox: &Mailbox, out: &mut ReplyBuffer) {
-    std::future::poll_fn(|cx| match mailbox.poll_done(cx, out) {
-        Poll::Ready(()) => Poll::Ready(()),
-        Poll::Pending => Poll::Pending,
-    })
-    .await;
+/// Waits for a submitted run, whose replies are appended to `out`. Answers false when it was not executed and never
+/// will be, because this replica does not lead.
+pub async fn wait_done(mailbox: &Mailbox, out: &mut ReplyBuffer) -> bool {
+    std::future::poll_fn(|cx| mailbox.poll_done(cx, out)).await
 }
 
 /// The durability policy that two of Redis's settings add up to.

@@ -25,6 +25,11 @@ const ENGINE_RETRY: Duration = Duration::from_millis(500);
 /// How long clients whose commands are under way wait for room on a full disk.
 const STALL_PATIENCE: Duration = Duration::from_secs(1);
 
+/// How long clients whose commands are under way wait for a majority of the replicas.
+const QUORUM_PATIENCE: Duration = Duration::from_secs(2);
+const OUTCOME_UNKNOWN: &str =
+    "ERR outcome unknown: leadership was lost while the command was in flight; it may or may not be executed";
+
 /// Turns what connections submit into log entries until the shard stops.
 pub(super) async fn propose_forever(shard: Arc<Shard>) {
     let mut sequence = 0u64;
@@ -90,22 +95,38 @@ async fn propose(shard: &Arc<Shard>, sequence: u64, payload: Vec<u8>) {
 fn abandon(shard: &Shard, sequence: u64, error: &ProposeError) {
     let Some(proposal) = shard.queue.abandon(sequence) else { return };
     let text = match error {
+        ProposeError::NotLeader { .. } | ProposeError::Stopped if shard.replicated => return bounce(proposal),
         ProposeError::NotLeader { .. } => "CLUSTERDOWN this node does not lead the shard; the command was not executed",
-        ProposeError::Unknown => {
-            "ERR outcome unknown: leadership was lost while the command was in flight; it may or may not be executed"
-        }
+        ProposeError::Unknown => OUTCOME_UNKNOWN,
         ProposeError::Stopped => "ERR the shard has stopped; the command was not executed",
         ProposeError::TooLarge => "ERR the commands are too large for one log entry; they were not executed",
     };
     refuse(proposal, text);
 }
 
+/// Gives every run of a proposal back: another replica may execute it.
+pub(super) fn bounce(proposal: Proposal) {
+    for run in proposal.runs {
+        if let Some(waker) = run.mailbox.bounce() {
+            waker.wake();
+        }
+    }
+    for done in proposal.done {
+        done(false);
+    }
+}
+
 /// Answers every command of a proposal with the same error.
 pub(super) fn refuse(proposal: Proposal, text: &str) {
     for run in proposal.runs {
         let mut replies = run.mailbox.take_buffer();
+        let mut ends = Vec::new();
         for _ in 0..run.ops {
             replies.reply(run.protocol).error(text);
+            ends.push(replies.len());
+        }
+        if run.wants_ends {
+            run.mailbox.put_ends(ends);
         }
         if let Some(waker) = run.mailbox.deliver(replies) {
             waker.wake();
@@ -120,7 +141,7 @@ pub(super) fn refuse(proposal: Proposal, text: &str) {
 pub(super) async fn tick_forever(shard: Arc<Shard>) {
     let mut interval = tokio::time::interval(TICK);
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut stalled_since = None;
+    let (mut stalled_since, mut cut_off_since) = (None, None);
     let mut retry_at = clock::instant();
     while !shard.stopped.load(Ordering::Relaxed) {
         interval.tick().await;
@@ -129,6 +150,7 @@ pub(super) async fn tick_forever(shard: Arc<Shard>) {
             retry_at = clock::instant() + ENGINE_RETRY;
         }
         answer_those_who_wait(&shard, &mut stalled_since);
+        give_up_leading(&shard, &mut cut_off_since);
         sweep_expired(&shard);
         sweep_garbage(&shard);
         start_snapshot_if_due(&shard);
@@ -154,6 +176,19 @@ fn answer_those_who_wait(shard: &Shard, stalled_since: &mut Option<Instant>) {
         *stalled_since = None;
     } else if stalled_since.get_or_insert_with(clock::instant).elapsed() >= STALL_PATIENCE {
         give_up_waiting(shard);
+    }
+}
+
+/// On a leader that has not heard from a majority for a while, answers those who wait: what raft has already may
+/// still be executed, the rest goes to whoever leads now.
+fn give_up_leading(shard: &Shard, cut_off_since: &mut Option<Instant>) {
+    if !shard.replicated || shard.leads() {
+        *cut_off_since = None;
+    } else if cut_off_since.get_or_insert_with(clock::instant).elapsed() >= QUORUM_PATIENCE {
+        shard.queue.refuse_waiting().into_iter().for_each(bounce);
+        for proposal in shard.queue.abandon_all() {
+            refuse(proposal, OUTCOME_UNKNOWN);
+        }
     }
 }
 
@@ -192,7 +227,7 @@ fn sweep_garbage(shard: &Shard) {
 }
 
 fn sweep_expired(shard: &Arc<Shard>) {
-    let off = !shard.active_expire.load(Ordering::Relaxed) || shard.expiry_is_paused();
+    let off = !shard.active_expire.load(Ordering::Relaxed) || shard.expiry_is_paused() || !shard.leads();
     if off || shard.sweeping.load(Ordering::Relaxed) {
         return;
     }

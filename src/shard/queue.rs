@@ -106,10 +106,10 @@ impl Queue {
         }
     }
 
-    /// Copies a run into the entry being gathered and empties it.
+    /// Copies a run into the entry being gathered.
     pub(crate) fn submit(
         &self,
-        run: &mut Run,
+        run: &Run,
         mailbox: &Arc<Mailbox>,
         protocol: Protocol,
         touch: bool,
@@ -122,11 +122,16 @@ impl Queue {
         let entry = tail(&mut waiting);
         entry.log.extend_from_slice(&run.log);
         entry.proposal.local.extend_from_slice(&run.local);
-        entry.proposal.runs.push(Submitted { mailbox: Arc::clone(mailbox), protocol, touch, ops: run.ops.len() });
+        entry.proposal.runs.push(Submitted {
+            mailbox: Arc::clone(mailbox),
+            protocol,
+            touch,
+            wants_ends: run.wants_ends,
+            ops: run.ops.len(),
+        });
         entry.proposal.ops.extend_from_slice(&run.ops);
         entry.has_records = true;
         drop(waiting);
-        run.clear();
         self.changed.notify_one();
         Ok(())
     }

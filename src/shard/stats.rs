@@ -1,8 +1,10 @@
-//! Counters of a shard.
+//! Counters of a shard, and those that all shards of a process share.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
+use super::ReadPolicy;
 use super::errors::ErrorStats;
+use super::slowlog::SlowLog;
 use crate::command::{CommandSpec, table};
 use crate::types::UnixMs;
 
@@ -66,8 +68,9 @@ pub fn bucket_bound(bucket: usize) -> u64 {
     1 << (bucket as u32 + FIRST_BOUND_LOG2)
 }
 
-/// Counters of a shard; all are since start or `CONFIG RESETSTAT`.
-pub struct ShardStats {
+/// What the process counts of commands, whichever of its shards executes them; all since start or
+/// `CONFIG RESETSTAT`.
+pub struct Counters {
     /// By the command's position in the table.
     pub commands: Box<[CommandStats]>,
     /// By the command's position in the table, then by the subcommand's in the command.
@@ -82,11 +85,19 @@ pub struct ShardStats {
     pub misses: AtomicU64,
     /// Keys that expired.
     pub expired: AtomicU64,
+    /// Slow commands.
+    pub slowlog: SlowLog,
+    /// Reads by how they made sure that they miss nothing; see [`Counters::reads_of`].
+    reads: [AtomicU64; 4],
+    read_seed: AtomicU64,
+}
+
+/// Counters of one shard.
+pub struct ShardStats {
     /// Changes since the last snapshot.
     pub dirty: AtomicU64,
     /// Log entries applied.
     pub entries: AtomicU64,
-    read_seed: AtomicU64,
     snapshot_last_ms: AtomicI64,
     snapshot_failed_ms: AtomicI64,
     snapshot_bytes: AtomicU64,
@@ -98,7 +109,7 @@ pub struct ShardStats {
     snapshot_took_ms: AtomicI64,
 }
 
-impl Default for ShardStats {
+impl Default for Counters {
     fn default() -> Self {
         Self {
             commands: table::all().map(|_| CommandStats::default()).collect(),
@@ -110,9 +121,18 @@ impl Default for ShardStats {
             hits: AtomicU64::default(),
             misses: AtomicU64::default(),
             expired: AtomicU64::default(),
+            slowlog: SlowLog::default(),
+            reads: Default::default(),
+            read_seed: AtomicU64::new(super::clock::entropy()),
+        }
+    }
+}
+
+impl Default for ShardStats {
+    fn default() -> Self {
+        Self {
             dirty: AtomicU64::default(),
             entries: AtomicU64::default(),
-            read_seed: AtomicU64::new(super::clock::entropy()),
             snapshot_last_ms: AtomicI64::default(),
             snapshot_failed_ms: AtomicI64::new(i64::MIN),
             snapshot_bytes: AtomicU64::default(),
@@ -123,7 +143,7 @@ impl Default for ShardStats {
     }
 }
 
-impl ShardStats {
+impl Counters {
     /// The counters of one command.
     pub fn of(&self, spec: &'static CommandSpec) -> &CommandStats {
         &self.commands[table::index_of(spec)]
@@ -147,6 +167,11 @@ impl ShardStats {
             });
             std::iter::once((spec.name.to_ascii_lowercase(), counters)).chain(subcommands)
         })
+    }
+
+    /// Reads executed under a policy.
+    pub fn reads_of(&self, policy: ReadPolicy) -> &AtomicU64 {
+        &self.reads[policy as usize]
     }
 
     /// Whether durations are counted.
@@ -175,7 +200,9 @@ impl ShardStats {
             counter.store(0, Ordering::Relaxed);
         }
     }
+}
 
+impl ShardStats {
     pub(super) fn snapshot_begins(&self, now: UnixMs) {
         self.snapshot_began_ms.store(now.0, Ordering::Relaxed);
     }
@@ -238,6 +265,8 @@ pub struct Tally {
     durations: [u32; BUCKETS],
     /// Which of the buckets are not 0.
     buckets_used: u32,
+    /// Reads that the lease allowed.
+    pub lease_reads: u64,
     /// Keys found.
     pub hits: u64,
     /// Keys not found.
@@ -247,7 +276,7 @@ pub struct Tally {
 impl Tally {
     /// Counts one execution.
     #[inline]
-    pub fn add(&mut self, stats: &ShardStats, spec: &'static CommandSpec, nanos: u64, failed: bool) {
+    pub fn add(&mut self, stats: &Counters, spec: &'static CommandSpec, nanos: u64, failed: bool) {
         if !self.spec.is_some_and(|current| std::ptr::eq(current, spec)) {
             self.flush_command(stats);
             self.spec = Some(spec);
@@ -260,7 +289,7 @@ impl Tally {
         self.buckets_used |= 1 << bucket;
     }
 
-    fn flush_command(&mut self, stats: &ShardStats) {
+    fn flush_command(&mut self, stats: &Counters) {
         if let Some(spec) = self.spec.take() {
             let counters = stats.of(spec);
             counters.calls.fetch_add(self.calls, Ordering::Relaxed);
@@ -282,9 +311,12 @@ impl Tally {
     }
 
     /// Adds everything to the shared counters.
-    pub fn flush(&mut self, stats: &ShardStats) {
+    pub fn flush(&mut self, stats: &Counters) {
         self.flush_command(stats);
-        for (counter, count) in [(&stats.hits, &mut self.hits), (&stats.misses, &mut self.misses)] {
+        let lease_reads = stats.reads_of(ReadPolicy::Lease);
+        for (counter, count) in
+            [(&stats.hits, &mut self.hits), (&stats.misses, &mut self.misses), (lease_reads, &mut self.lease_reads)]
+        {
             if *count > 0 {
                 counter.fetch_add(std::mem::take(count), Ordering::Relaxed);
             }
@@ -309,7 +341,7 @@ mod tests {
 
     #[test]
     fn a_tally_adds_up_by_command() {
-        let stats = ShardStats::default();
+        let stats = Counters::default();
         let get = table::find(b"get").unwrap();
         let set = table::find(b"set").unwrap();
         let mut tally = Tally::default();
@@ -329,7 +361,7 @@ mod tests {
 
     #[test]
     fn subcommands_are_counted_apart() {
-        let stats = ShardStats::default();
+        let stats = Counters::default();
         let config = table::find(b"config").unwrap();
         stats.of_request(config, &[b"config", b"Get", b"*"]).record(1, false, true);
         stats.of_request(config, &[b"config", b"nosuch"]).record(1, false, true);

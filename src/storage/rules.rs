@@ -3,7 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::types::Db;
+use super::ScanCursor;
+use crate::types::{Db, SLOT_COUNT, Slot};
 
 /// The three storage engines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -26,6 +27,23 @@ impl EngineKind {
             Self::Hash => "hash",
             Self::Lsm => "lsm",
             Self::BTree => "btree",
+        }
+    }
+
+    /// The slot in which a walk goes on at a cursor of this engine.
+    pub fn slot_of_cursor(self, cursor: ScanCursor) -> Slot {
+        let slot = match self {
+            Self::Hash => cursor.0 & u64::from(SLOT_COUNT - 1),
+            Self::Lsm | Self::BTree => cursor.0.saturating_sub(1) >> 32 & u64::from(SLOT_COUNT - 1),
+        };
+        Slot(slot as u16)
+    }
+
+    /// The cursor at which a walk in this engine comes to the beginning of a slot.
+    pub fn cursor_at(self, slot: Slot) -> ScanCursor {
+        match self {
+            Self::Hash => ScanCursor(u64::from(slot.0)),
+            Self::Lsm | Self::BTree => ScanCursor((u64::from(slot.0) << 32) + 1),
         }
     }
 }

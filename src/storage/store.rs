@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 use super::Address;
 use super::hash::HashEngine;
 use super::null::NullEngine;
-use super::rows::{RowEngine, RowOptions};
+use super::rows::{FrozenRows, RowEngine, RowOptions};
 use super::{EncodingSettings, Engine, EngineKind, KeyspaceRules, StorageError, StorageResult};
 use crate::limits::LOOK_AHEAD_COMMANDS_MAX;
 use crate::types::Db;
@@ -40,6 +40,9 @@ impl Store {
         let open = |kind, open: fn(&Path, &RowOptions) -> StorageResult<RowEngine>, name| {
             if !rules.uses(kind) {
                 return Ok(None);
+            }
+            if rows.rebuild {
+                RowEngine::discard_untrusted(&dir.join(name))?;
             }
             let mut engine = open(&dir.join(name), rows)?;
             engine.set_encoding(encoding);
@@ -152,6 +155,30 @@ impl Store {
     /// When an engine's files cannot be read or written.
     pub fn sweep(&mut self, limit: usize) -> StorageResult<()> {
         self.row_engines().try_for_each(|engine| engine.sweep(limit).map(|_removed| ()))
+    }
+
+    /// Freezes the rows of each row engine, by its number in [`EngineKind::ALL`], to be copied to another replica. To
+    /// be called between entries.
+    ///
+    /// # Errors
+    /// When an engine's files cannot be written or read.
+    pub fn freeze_rows(&mut self) -> StorageResult<Vec<(u8, Box<dyn FrozenRows>)>> {
+        let mut frozen = Vec::new();
+        for (kind, engine) in [(EngineKind::Lsm, &mut self.lsm), (EngineKind::BTree, &mut self.btree)] {
+            if let Some(engine) = engine {
+                frozen.push((kind as u8, engine.freeze()?));
+            }
+        }
+        Ok(frozen)
+    }
+
+    /// The row engine with a number in [`EngineKind::ALL`], to copy rows into it.
+    pub fn row_engine_mut(&mut self, number: u8) -> Option<&mut RowEngine> {
+        match EngineKind::ALL.get(usize::from(number))? {
+            EngineKind::Hash => None,
+            EngineKind::Lsm => self.lsm.as_mut(),
+            EngineKind::BTree => self.btree.as_mut(),
+        }
     }
 
     fn row_engines(&mut self) -> impl Iterator<Item = &mut RowEngine> {

@@ -8,3 +8,4 @@ mod known;
 mod linear;
 mod model;
 mod random;
+mod recorded;

@@ -6,6 +6,7 @@
 mod basic;
 mod expire;
 mod object;
+pub mod shard_walk;
 mod transfer;
 mod walk;
 

@@ -12,7 +12,7 @@ use crate::storage::{Engine, EngineKind, Kind, ScanCursor, StorageResult};
 use crate::types::glob;
 
 /// Bits of a cursor that belong to the engine.
-const ENGINE_CURSOR_BITS: u32 = 46;
+pub(super) const ENGINE_CURSOR_BITS: u32 = 46;
 /// With a pattern that begins with literal bytes, an engine that is ordered by key is first asked for the
 /// keys that begin with them. If there are at most this many, they are the answer, whatever the size of
 /// the database; or at most as many as the client asks for, if that is more.
@@ -90,7 +90,7 @@ fn index(kind: EngineKind) -> usize {
     EngineKind::ALL.into_iter().position(|other| other == kind).expect("the list has all engines")
 }
 
-fn joined(kind: EngineKind, inner: ScanCursor) -> ScanCursor {
+pub(super) fn joined(kind: EngineKind, inner: ScanCursor) -> ScanCursor {
     assert!(inner.0 >> ENGINE_CURSOR_BITS == 0, "an engine's cursor is below 2^{ENGINE_CURSOR_BITS}");
     ScanCursor((index(kind) as u64) << ENGINE_CURSOR_BITS | inner.0)
 }

@@ -283,6 +283,23 @@ impl GroupInner {
         behind.checked_sub(1).map_or(self.purged_bytes, |at| self.points[at].bytes_before.max(self.purged_bytes))
     }
 
+    /// Where a range of indexes, which is not empty, has to end for its entries to have no more than about `bytes_max`
+    /// bytes; behind its first entry at least.
+    pub(super) fn limit(&self, range: Range<u64>, bytes_max: u64) -> u64 {
+        let end = range.end.min(self.next);
+        let before = range.start.checked_sub(1).map_or(0, |index| self.bytes_upto(index));
+        let (mut low, mut high) = (range.start + 1, end);
+        while low < high {
+            let middle = low + (high - low).div_ceil(2);
+            if self.bytes_upto(middle - 1).saturating_sub(before) <= bytes_max {
+                low = middle
+            } else {
+                high = middle - 1
+            }
+        }
+        low
+    }
+
     /// Splits a range of indexes into what is to be read from segments and clones of what is in
     /// memory. Indexes that do not exist are left out.
     pub(super) fn entries(&self, range: Range<u64>) -> io::Result<(Vec<Run>, Vec<Entry>)> {
@@ -346,6 +363,23 @@ mod tests {
         let (runs, cached) = group.entries(0..11).expect("readable");
         assert_eq!(runs, [Run { at: Position { segment: 1, offset: 32 }, range: 1..6 }]);
         assert_eq!(cached.len(), 5);
+    }
+
+    #[test]
+    fn a_range_is_cut_at_a_number_of_bytes_but_never_empty() {
+        let state = GroupState::new(0, 0);
+        let mut group = state.inner.lock();
+        for index in 0..10 {
+            group.push(entry(index, 1000)).expect("in order");
+        }
+        let one = entry_bytes(&entry(0, 1000));
+        assert_eq!(group.limit(0..10, 3 * one), 3);
+        assert_eq!(group.limit(4..10, 3 * one), 7);
+        assert_eq!(group.limit(8..30, 3 * one), 10);
+        assert_eq!(group.limit(5..10, 1), 6);
+        // Behind the cache the index says how much there is, a stride too much at most.
+        group.place(0, 10, Position { segment: 1, offset: 32 }, 0);
+        assert!((6..=10).contains(&group.limit(5..10, one)));
     }
 
     #[test]

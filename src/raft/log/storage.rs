@@ -8,12 +8,12 @@ use std::sync::Arc;
 use openraft::OptionalSend;
 use openraft::storage::{LogState, RaftLogReader, RaftLogStorage};
 
-use super::super::types::{Entry, Flushed, LogId, TypeConfig, Vote};
+use super::super::types::{Entry, EntryPayload, Flushed, LogId, TypeConfig, Vote};
 use super::group::{GroupInner, GroupState, Run};
 use super::queue::{Batch, Placement, Waiter};
 use super::record::{Body, HEAD_BYTES};
 use super::{FsyncPolicy, LogError, Shared, SharedLog, segment};
-use crate::limits::{LOG_INDEX_STRIDE_BYTES, LOG_QUEUE_MAX_BYTES, LOG_READ_CHUNK_BYTES};
+use crate::limits::{APPEND_TARGET_BYTES, LOG_INDEX_STRIDE_BYTES, LOG_QUEUE_MAX_BYTES, LOG_READ_CHUNK_BYTES};
 use crate::types::ShardId;
 
 /// One group's part of the [`SharedLog`]; clones are handles to the same.
@@ -40,6 +40,12 @@ impl GroupLog {
     /// The entry up to which a snapshot has taken the log's place.
     pub fn purged(&self) -> Option<LogId> {
         self.group.inner.lock().purged
+    }
+
+    /// There is a vote or an entry: the group was here before.
+    pub fn has_state(&self) -> bool {
+        let inner = self.group.inner.lock();
+        inner.vote.is_some() || inner.last().is_some()
     }
 
     /// Waits until the writer has caught up to within the queue's bound.
@@ -228,6 +234,15 @@ impl RaftLogReader<TypeConfig> for GroupLog {
         tokio::task::spawn_blocking(read).await.map_err(io::Error::other)?
     }
 
+    /// What replication sends in one request.
+    async fn limited_get_log_entries(&mut self, start: u64, end: u64) -> Result<Vec<Entry>, io::Error> {
+        if start >= end {
+            return Ok(Vec::new());
+        }
+        let end = self.group.inner.lock().limit(start..end, APPEND_TARGET_BYTES as u64);
+        self.try_get_log_entries(start..end).await
+    }
+
     async fn read_vote(&mut self) -> Result<Option<Vote>, io::Error> {
         Ok(self.group.inner.lock().vote)
     }
@@ -282,7 +297,9 @@ impl RaftLogStorage<TypeConfig> for GroupLog {
         let shared = self.shared();
         {
             let mut inner = self.group.inner.lock();
+            let mut has_membership = false;
             for entry in entries {
+                has_membership |= matches!(entry.payload, EntryPayload::Membership(_));
                 inner.push(entry)?;
             }
             if shared.policy() == FsyncPolicy::Memory {
@@ -293,6 +310,8 @@ impl RaftLogStorage<TypeConfig> for GroupLog {
             let mut queue = shared.queue.lock();
             check_open(shared, &queue)?;
             queue_entries(shared, &self.group, &mut inner, &mut queue);
+            // Who votes is as important as who was voted for, and changes as seldom.
+            queue.must_sync |= has_membership;
             queue.waiters.push(Waiter::Flushed(callback));
         }
         shared.kick();

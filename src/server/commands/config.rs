@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::{Call, DONE, Executed, late_error, late_ok};
+use crate::command::CommandError;
 use crate::command::error::SYNTAX;
-use crate::command::{CommandError, Shared};
+use crate::server::cluster::ask;
 use crate::server::dispatch::lossy;
 use crate::server::settings::{Setting, SettingError};
 use crate::server::{Server, logging};
@@ -71,12 +72,17 @@ fn set(call: &mut Call<'_>) -> Executed {
     let (server, protocol) = (Arc::clone(server), call.session.protocol);
     Ok(Some(Box::pin(async move {
         for setting in replicated {
-            let name = setting.spec().name;
-            if !server.shard.replicate_setting(name, &server.settings.get(setting)).await {
-                let text = format!(
-                    "ERR outcome unknown: the shard stopped before it could apply '{name}'; it may or may not be in force"
-                );
-                return late_error(&server, protocol, &text);
+            let (name, value) = (setting.spec().name, server.settings.get(setting));
+            let router = server.router();
+            for target in router.targets() {
+                let question =
+                    ask::Question::Setting { shard: target.id().0, name: name.to_owned(), value: value.clone() };
+                if server.ask_leader(target, &question).await.is_err() {
+                    let text = format!(
+                        "ERR outcome unknown: a shard stopped before it could apply '{name}'; it may or may not be in force"
+                    );
+                    return late_error(&server, protocol, &text);
+                }
             }
         }
         late_ok()
@@ -124,21 +130,23 @@ impl Server {
         limits.idle_ms.store(settings.int(Setting::Timeout).saturating_mul(1000), Ordering::Relaxed);
         let password_required = !settings.string(Setting::Requirepass).is_empty();
         limits.password_required.store(password_required, Ordering::Relaxed);
+        let redirects = self.cluster.is_some() && settings.word(Setting::ClusterRouting) == "redirect";
+        limits.redirects.store(redirects, Ordering::Relaxed);
 
-        let shard = &*self.shard;
-        shard.slowlog.configure(
+        self.counters.slowlog.configure(
             settings.int(Setting::SlowlogLogSlowerThan),
             settings.unsigned(Setting::SlowlogMaxLen),
             settings.unsigned(Setting::LatencyMonitorThreshold),
         );
-        shard.stats.set_latency_tracking(settings.bool(Setting::LatencyTracking));
-        let databases = u16::try_from(settings.int(Setting::Databases)).unwrap_or(u16::MAX);
-        shard.set_shared(Shared { databases, bulk_max_bytes });
+        self.counters.set_latency_tracking(settings.bool(Setting::LatencyTracking));
         let entries = match settings.unsigned(Setting::SnapshotLogEntries) {
             0 => u64::MAX,
             entries => entries,
         };
-        shard.set_snapshot_limits(settings.unsigned(Setting::SnapshotLogBytes), entries);
+        for shard in self.router().shards() {
+            shard.set_shared(self.shared());
+            shard.set_snapshot_limits(settings.unsigned(Setting::SnapshotLogBytes), entries);
+        }
         self.log.set_policy(fsync_policy(settings.bool(Setting::Appendonly), settings.word(Setting::Appendfsync)));
         logging::apply_level(settings);
         // Whether a new `maxmemory` is exceeded shows at the next write, not at the next sample.

@@ -106,6 +106,7 @@ pub(super) fn hello(call: &mut Call<'_>) -> Executed {
         call.session.set_protocol(protocol);
     }
     let id = client::id(call.session);
+    let mode = if call.server.cluster.is_some() { "cluster" } else { "standalone" };
     let version = if call.session.protocol == Protocol::Resp3 { 3 } else { 2 };
     let mut reply = call.reply();
     reply.map(7);
@@ -117,7 +118,7 @@ pub(super) fn hello(call: &mut Call<'_>) -> Executed {
     reply.integer(version);
     reply.bulk(b"id");
     reply.integer(id);
-    for (field, value) in [("mode", "standalone"), ("role", "master")] {
+    for (field, value) in [("mode", mode), ("role", "master")] {
         reply.bulk(field.as_bytes());
         reply.bulk(value.as_bytes());
     }
@@ -167,8 +168,8 @@ pub(super) fn reset(call: &mut Call<'_>) -> Executed {
 /// `SELECT index`
 pub(super) fn select(call: &mut Call<'_>) -> Executed {
     let number = parse_i64(call.args[1]).filter(|&number| i32::try_from(number).is_ok()).ok_or(NOT_INTEGER)?;
-    let db = database(number, call.server.shard.shared().databases)
-        .ok_or(CommandError::Static("ERR DB index is out of range"))?;
+    let db =
+        database(number, call.server.shared().databases).ok_or(CommandError::Static("ERR DB index is out of range"))?;
     call.session.select(db);
     call.ok()
 }

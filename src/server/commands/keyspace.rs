@@ -5,13 +5,13 @@
 
 use std::sync::Arc;
 
-use super::{CANNOT_READ, Call, DONE, Executed, late_error};
+use super::{Call, DONE, Executed, late_error};
 use crate::command::CommandError;
 use crate::resp::Reply;
 use crate::server::Server;
 use crate::server::dispatch::lossy;
 use crate::server::settings::Setting;
-use crate::shard::clock;
+use crate::shard::{Shard, clock};
 use crate::storage::value::EngineUsage;
 use crate::storage::{Address, EngineKind, KeyspaceRules, ScanCursor, StorageResult};
 use crate::types::Db;
@@ -68,7 +68,7 @@ pub(super) fn keyspace(call: &mut Call<'_>) -> Executed {
 }
 
 fn all(server: &Server) -> Vec<Keyspace> {
-    keyspaces(server.shard.rules(), server.shard.shared().databases)
+    keyspaces(&server.rules, server.shared().databases)
 }
 
 fn list(call: &mut Call<'_>) -> Executed {
@@ -153,10 +153,22 @@ fn settings_of(engine: EngineKind) -> &'static [Setting] {
     }
 }
 
-/// Counts the keys: at once when the engine keeps no other keys of the database, else by a walk that
-/// lets go of the store's lock between its steps.
+/// Counts the keys of all shards.
 fn count(server: &Server, keyspace: &Keyspace) -> Result<Figures, CommandError> {
-    let shard = &server.shard;
+    let mut all = Figures::default();
+    for shard in server.router().shards() {
+        let figures = count_in(shard, keyspace)?;
+        all.keys += figures.keys;
+        all.expires += figures.expires;
+        all.usage.memory_bytes += figures.usage.memory_bytes;
+        all.usage.disk_bytes += figures.usage.disk_bytes;
+    }
+    Ok(all)
+}
+
+/// Counts the keys of a shard: at once when the engine keeps no other keys of the database, else by a walk that
+/// lets go of the store's lock between its steps.
+fn count_in(shard: &Shard, keyspace: &Keyspace) -> Result<Figures, CommandError> {
     let rules = shard.rules();
     let db = keyspace.db;
     let alone = keyspaces(rules, db.0.saturating_add(1))
@@ -167,7 +179,7 @@ fn count(server: &Server, keyspace: &Keyspace) -> Result<Figures, CommandError> 
     let mut figures = Figures::default();
     let mut cursor = ScanCursor::START;
     loop {
-        let store = shard.read().ok_or(CANNOT_READ)?;
+        let store = shard.replica();
         let Some(engine) = store.engine_of_kind(keyspace.engine) else { return Ok(figures) };
         figures.usage = engine.usage();
         if alone {

@@ -14,7 +14,7 @@ pub(super) fn latency(call: &mut Call<'_>) -> Executed {
         "DOCTOR" => doctor(call),
         "GRAPH" => {
             let event = lossy(call.args[2]);
-            let Some(series) = call.server.shard.slowlog.latency.series(&event) else {
+            let Some(series) = call.server.counters.slowlog.latency.series(&event) else {
                 return Err(CommandError::Text(format!("ERR No samples available for event '{event}'")));
             };
             call.text(&graph(&event, &series))
@@ -22,7 +22,7 @@ pub(super) fn latency(call: &mut Call<'_>) -> Executed {
         "HELP" => call.help("LATENCY"),
         "HISTOGRAM" => histogram(call),
         "HISTORY" => {
-            let series = call.server.shard.slowlog.latency.series(&lossy(call.args[2])).unwrap_or_default();
+            let series = call.server.counters.slowlog.latency.series(&lossy(call.args[2])).unwrap_or_default();
             let mut reply = call.reply();
             reply.array(series.samples.len());
             for sample in series.samples {
@@ -36,7 +36,7 @@ pub(super) fn latency(call: &mut Call<'_>) -> Executed {
         "RESET" => {
             let names = &call.args[2..];
             let chosen = |event: &str| names.is_empty() || names.iter().any(|name| name == &event.as_bytes());
-            let count = call.server.shard.slowlog.latency.reset(chosen);
+            let count = call.server.counters.slowlog.latency.reset(chosen);
             call.integer(signed(count as u64))
         }
         _ => Err(call.wrong_subcommand()),
@@ -48,7 +48,7 @@ fn signed(number: u64) -> i64 {
 }
 
 fn latest(call: &mut Call<'_>) -> Executed {
-    let events = call.server.shard.slowlog.latency.events();
+    let events = call.server.counters.slowlog.latency.events();
     let mut reply = call.reply();
     reply.array(events.len());
     for (event, series) in events {
@@ -63,7 +63,7 @@ fn latest(call: &mut Call<'_>) -> Executed {
 }
 
 fn doctor(call: &mut Call<'_>) -> Executed {
-    let events = call.server.shard.slowlog.latency.events();
+    let events = call.server.counters.slowlog.latency.events();
     let mut text = if events.is_empty() {
         "No command took longer than latency-monitor-threshold milliseconds (0 turns the monitor off). ".to_owned()
     } else {
@@ -109,8 +109,7 @@ fn histogram(call: &mut Call<'_>) -> Executed {
     };
     let found: Vec<_> = call
         .server
-        .shard
-        .stats
+        .counters
         .named()
         .filter(|(name, _)| wanted(name))
         .map(|(name, counters)| (name, counters.histogram()))

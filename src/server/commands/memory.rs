@@ -48,10 +48,11 @@ fn usage(call: &mut Call<'_>) -> Executed {
     if !options.is_empty() {
         return Err(SYNTAX);
     }
-    let shard = &call.server.shard;
+    let router = call.server.router();
+    let shard = router.shard_of_key(call.args[2]).ok_or(CANNOT_READ)?;
     let at = Address::new(call.session.db, call.args[2]);
     let bytes = {
-        let store = shard.read().ok_or(CANNOT_READ)?;
+        let store = shard.replica();
         store.engine(at.db, at.key).memory_usage(at, shard.read_time(clock::now()))?
     };
     let mut reply = call.reply();

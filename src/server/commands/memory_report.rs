@@ -43,18 +43,16 @@ impl MemoryReport {
         let allocator = memory::allocator();
         let used = server.used_memory.load(Relaxed);
         let clients: u64 = server.clients.all().iter().map(|client| client_bytes(client)).sum();
-        let log_queue = server.shard.waiting_bytes() as u64;
+        let log_queue = server.waiting_bytes();
         let mut databases = Vec::new();
-        let mut engines: Vec<(EngineKind, u64)> = Vec::new();
-        if let Some(store) = server.shard.read() {
-            for number in 0..server.shard.shared().databases {
-                let keys = store.len(Db(number));
-                if keys > 0 {
-                    databases.push(DatabaseReport { number, keys });
-                }
+        for Db(number) in server.databases() {
+            let keys = server.count_keys(Db(number)).unwrap_or_default().keys;
+            if keys > 0 {
+                databases.push(DatabaseReport { number, keys });
             }
-            engines = store.engines().map(|(kind, engine)| (kind, engine.usage().memory_bytes)).collect();
         }
+        let engines: Vec<(EngineKind, u64)> =
+            server.engine_usage().into_iter().map(|(kind, _, usage)| (kind, usage.memory_bytes)).collect();
         // Engines on disk keep their caches outside the allocator whose figures these are.
         let dataset =
             engines.iter().find(|(kind, _)| *kind == EngineKind::Hash).map_or(0, |(_, bytes)| *bytes).min(used);

@@ -1,6 +1,8 @@
 //! Small commands about the server.
 
-use super::{CANNOT_READ, Call, DONE, Executed, client};
+use std::sync::Arc;
+
+use super::{CANNOT_READ, Call, DONE, Executed, client, late_error};
 use crate::shard::clock;
 
 /// `TIME`
@@ -16,7 +18,7 @@ pub(super) fn time(call: &mut Call<'_>) -> Executed {
 
 /// `ROLE`: a master without replicas in Redis's sense, whose offset is the applied log index.
 pub(super) fn role(call: &mut Call<'_>) -> Executed {
-    let offset = call.server.shard.applied_index().0;
+    let offset = call.server.applied_total();
     let mut reply = call.reply();
     reply.array(3);
     reply.bulk(b"master");
@@ -35,8 +37,18 @@ pub(super) fn wait(call: &mut Call<'_>) -> Executed {
 
 /// `DBSIZE`
 pub(super) fn dbsize(call: &mut Call<'_>) -> Executed {
-    let keys = call.server.shard.read().ok_or(CANNOT_READ)?.len(call.session.db);
-    call.integer(i64::try_from(keys).unwrap_or(i64::MAX))
+    let db = call.session.db;
+    if call.server.cluster.is_none() {
+        let keys = call.server.count_keys(db).map_err(|_| CANNOT_READ)?.keys;
+        return call.integer(i64::try_from(keys).unwrap_or(i64::MAX));
+    }
+    let (server, protocol) = (Arc::clone(call.server), call.session.protocol);
+    Ok(Some(Box::pin(async move {
+        match server.count_all_keys(db).await {
+            Ok(count) => format!(":{}\r\n", count.keys).into_bytes(),
+            Err(_) => late_error(&server, protocol, crate::server::cluster::forward::NO_LEADER),
+        }
+    })))
 }
 
 /// `COMMAND …`

@@ -12,6 +12,7 @@
 mod client;
 mod client_kill;
 mod client_list;
+mod cluster;
 mod config;
 mod connection;
 mod debug;
@@ -135,10 +136,12 @@ pub fn execute(
     note_subcommand(session, args);
     let call = &mut Call { server, session, args, out };
     match command {
+        ServerCommand::Asking => cluster::asking(call),
         ServerCommand::Auth => connection::auth(call),
         ServerCommand::Bgrewriteaof => persistence::bgrewriteaof(call),
         ServerCommand::Bgsave => persistence::bgsave(call),
         ServerCommand::Client => client::client(call),
+        ServerCommand::Cluster => cluster::cluster(call),
         ServerCommand::Command => misc::command(call),
         ServerCommand::Config => config::config(call),
         ServerCommand::Dbsize => misc::dbsize(call),
@@ -153,6 +156,8 @@ pub fn execute(
         ServerCommand::Monitor => connection::monitor(call),
         ServerCommand::Ping => connection::ping(call),
         ServerCommand::Quit => connection::quit(call),
+        ServerCommand::Readonly => cluster::readonly(call),
+        ServerCommand::Readwrite => cluster::readwrite(call),
         ServerCommand::Reset => connection::reset(call),
         ServerCommand::Role => misc::role(call),
         ServerCommand::Save => persistence::save(call),
@@ -175,7 +180,7 @@ fn note_subcommand(session: &Session, args: &[&[u8]]) {
 
 /// Appends an error that is part of a future's reply, and counts it.
 fn late_error(server: &Server, protocol: Protocol, text: &str) -> Vec<u8> {
-    server.shard.stats.errors.count(text);
+    server.counters.errors.count(text);
     let mut out = Vec::new();
     Reply::new(&mut out, protocol).error(text);
     out
@@ -187,4 +192,4 @@ fn late_ok() -> Vec<u8> {
 }
 
 /// This node cannot read its store now.
-const CANNOT_READ: CommandError = CommandError::Static("CLUSTERDOWN this node cannot serve the shard now");
+const CANNOT_READ: CommandError = CommandError::Static(super::dispatch::CANNOT_SERVE_TEXT);

@@ -11,9 +11,8 @@ use crate::command::error::SYNTAX;
 use crate::raft::SnapshotError;
 use crate::server::dispatch::lossy;
 use crate::server::process::ShutdownMode;
-use crate::types::LogIndex;
 
-type SnapshotResult = Result<LogIndex, SnapshotError>;
+type SnapshotResult = Result<(), SnapshotError>;
 
 const SAVE_IN_PROGRESS: &str = "ERR Background save already in progress";
 
@@ -21,8 +20,8 @@ const SAVE_IN_PROGRESS: &str = "ERR Background save already in progress";
 pub(super) fn save(call: &mut Call<'_>) -> Executed {
     let (server, protocol) = (Arc::clone(call.server), call.session.protocol);
     Ok(Some(Box::pin(async move {
-        match server.shard.snapshot().await {
-            Ok(_) => late_ok(),
+        match server.snapshot().await {
+            Ok(()) => late_ok(),
             Err(SnapshotError::InProgress) => late_error(&server, protocol, SAVE_IN_PROGRESS),
             Err(error) => late_error(&server, protocol, &format!("ERR saving failed: {error}")),
         }
@@ -50,14 +49,14 @@ pub(super) fn bgrewriteaof(call: &mut Call<'_>) -> Executed {
 
 /// Starts a snapshot and answers when it is under way, so that INFO shows it from then on.
 fn in_background(call: &mut Call<'_>, started: &'static str, in_progress: &'static str) -> Executed {
-    if call.server.shard.snapshot_running() {
+    if call.server.snapshot_running() {
         return Err(CommandError::Static(in_progress));
     }
     let (server, protocol) = (Arc::clone(call.server), call.session.protocol);
     Ok(Some(Box::pin(async move {
-        let shard = Arc::clone(&server.shard);
+        let all = Arc::clone(&server);
         let mut snapshot: Pin<Box<dyn Future<Output = SnapshotResult> + Send>> =
-            Box::pin(async move { shard.snapshot().await });
+            Box::pin(async move { all.snapshot().await });
         let first = std::future::poll_fn(|cx| Poll::Ready(snapshot.as_mut().poll(cx))).await;
         match first {
             Poll::Ready(Err(SnapshotError::InProgress)) => return late_error(&server, protocol, in_progress),
@@ -78,7 +77,7 @@ fn log_failure(result: &SnapshotResult) {
 
 /// `LASTSAVE`
 pub(super) fn lastsave(call: &mut Call<'_>) -> Executed {
-    let at_ms = call.server.shard.stats.snapshot_last().map_or(call.server.started_ms, |at| at.0);
+    let at_ms = call.server.snapshot_last().map_or(call.server.started_ms, |at| at.0);
     call.integer(at_ms / 1000)
 }
 

@@ -13,11 +13,11 @@ pub(super) fn slowlog(call: &mut Call<'_>) -> Executed {
         "GET" if call.args.len() <= 3 => get(call),
         "HELP" => call.help("SLOWLOG"),
         "LEN" => {
-            let length = call.server.shard.slowlog.len();
+            let length = call.server.counters.slowlog.len();
             call.integer(i64::try_from(length).unwrap_or(i64::MAX))
         }
         "RESET" => {
-            call.server.shard.slowlog.reset();
+            call.server.counters.slowlog.reset();
             call.ok()
         }
         _ => Err(call.wrong_subcommand()),
@@ -32,7 +32,7 @@ fn get(call: &mut Call<'_>) -> Executed {
             .ok_or(CommandError::Static("ERR count should be greater than or equal to -1"))?,
     };
     // -1 stands for all.
-    let entries = call.server.shard.slowlog.newest(usize::try_from(count).unwrap_or(usize::MAX));
+    let entries = call.server.counters.slowlog.newest(usize::try_from(count).unwrap_or(usize::MAX));
     let mut reply = call.reply();
     reply.array(entries.len());
     for entry in entries {

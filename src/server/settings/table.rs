@@ -86,14 +86,26 @@ settings! {
         /// Threads that serve connections and run commands; 0 is one less than the machine has cores, which leaves
         /// one to the log, the engines and the kernel.
         IoThreads: "io-threads", Kind::Int { min: 0, max: 128 }, "0", START;
-        /// Whether this server is a node of a cluster. Only `no` is accepted in this version.
-        ClusterEnabled: "cluster-enabled", Kind::Enum(&["no"]), "no", START;
+        /// Whether this server is a node of a cluster; `kvorum cluster create` makes one of several such nodes.
+        ClusterEnabled: "cluster-enabled", Kind::Bool, "no", START;
+        /// TCP port for the other nodes of the cluster; 0 is 10000 above `port`.
+        ClusterPort: "cluster-port", Kind::Int { min: 0, max: 65535 }, "0", START;
+        /// What a node does with commands for keys that another leads: `proxy` has the other execute them, so that
+        /// any client sees one server; `redirect` answers MOVED, as Redis Cluster does, for clients that know it.
+        ClusterRouting: "cluster-routing", Kind::Enum(&["proxy", "redirect"]), "proxy", RUNTIME;
+        /// How reads in a cluster make sure that they miss nothing: `lease` (the leader, while its lease lasts),
+        /// `read-index` (the leader asks a majority), `follower` (any replica asks the leader and catches up), all
+        /// of them linearizable; or `stale` (any replica, as it is).
+        ReadPolicy: "read-policy", Kind::Enum(&["lease", "read-index", "follower", "stale"]), "lease", RUNTIME;
     }
     Storage {
         /// Directory of all data. It is created when it is missing, and one process at a time uses it.
         Dir: "dir", one(special::directory, "a directory"), "kvorum-data", START;
         /// Number of databases that SELECT can choose.
         Databases: "databases", Kind::Int { min: 1, max: 16384 }, "16", START;
+        /// Number of shards that the keys are divided over; each has a log order of its own, and works in parallel
+        /// with the others. It is fixed when the data directory is made.
+        Shards: "shards", Kind::Int { min: 1, max: 1024 }, "1", START;
         /// Engine of all keys that no `[[keyspace]]` takes: `hash` in memory, `lsm` (RocksDB) on disk
         /// for much writing, or `btree` (LMDB) on disk and ordered by key.
         DefaultEngine: "default-engine", Kind::Enum(&["hash", "lsm", "btree"]), "hash", START;
@@ -122,7 +134,8 @@ settings! {
     Memory {
         /// Bytes of memory for data; 0 sets no limit. Beyond it `maxmemory-policy` decides.
         Maxmemory: "maxmemory", SIZE, "0", RUNTIME;
-        /// Which keys make room when `maxmemory` is reached; `noeviction` refuses writes instead.
+        /// What happens when `maxmemory` is reached: writes are refused, as with `noeviction`. The other policies
+        /// are accepted and stored, and evict nothing in this version.
         MaxmemoryPolicy: "maxmemory-policy", Kind::Enum(&["volatile-lru", "volatile-lfu", "volatile-random",
             "volatile-ttl", "allkeys-lru", "allkeys-lfu", "allkeys-random", "noeviction"]), "noeviction", RUNTIME;
         /// Keys compared to find one to evict.

@@ -21,13 +21,14 @@ use heed::{CommitOrAbort, Database, Env, MdbError, RoTxn, WithoutTls};
 use parking_lot::Mutex;
 
 use super::format::RowRange;
+use super::frozen::{BTreeRows, FrozenRows};
 use super::lmdb::open_environment;
 use super::options::RowOptions;
 use super::store::{OrderedStore, Rows, StoreView, VisitRow};
 use crate::storage::value::EngineUsage;
 use crate::storage::{StorageError, StorageResult, SyncJob};
 
-type RowTable = Database<'static, Bytes, Bytes>;
+pub(super) type RowTable = Database<'static, Bytes, Bytes>;
 type ReadTransaction = RoTxn<'static, WithoutTls>;
 
 /// Most read transactions kept for later reads.
@@ -123,6 +124,10 @@ impl OrderedStore for BTreeStore {
 
     fn removes_ranges_cheaply(&self) -> bool {
         false
+    }
+
+    fn freeze(&self) -> StorageResult<Box<dyn FrozenRows>> {
+        Ok(Box::new(BTreeRows::freeze(&self.env, self.table)?))
     }
 
     fn usage(&self) -> EngineUsage {

@@ -47,7 +47,7 @@ pub(super) const NAME_MAX_BYTES: usize = 400;
 const DIGEST_BYTES: usize = 32;
 const DIGESTED_PART_BYTES: usize = NAME_MAX_BYTES + DIGEST_BYTES;
 /// Longest row key LMDB takes.
-const ROW_KEY_MAX_BYTES: usize = 511;
+pub(super) const ROW_KEY_MAX_BYTES: usize = 511;
 /// Bytes of `'K' physical slot hash`, the longest header but one.
 const POSITION_HEADER_BYTES: usize = 11;
 const EXPIRY_HEADER_BYTES: usize = 13;

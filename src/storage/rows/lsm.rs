@@ -17,6 +17,7 @@ use rocksdb::{
 };
 
 use super::format::RowRange;
+use super::frozen::{FrozenRows, LsmRows};
 use super::options::RowOptions;
 use super::store::{OrderedStore, Rows, StoreView, VisitRow};
 use crate::storage::value::EngineUsage;
@@ -134,6 +135,10 @@ impl OrderedStore for LsmStore {
 
     fn removes_ranges_cheaply(&self) -> bool {
         true
+    }
+
+    fn freeze(&self) -> StorageResult<Box<dyn FrozenRows>> {
+        Ok(Box::new(LsmRows::freeze(Arc::clone(&self.db))?))
     }
 
     fn usage(&self) -> EngineUsage {

@@ -43,6 +43,7 @@ mod databases;
 mod engine;
 mod fields;
 mod format;
+mod frozen;
 mod keys;
 mod lmdb;
 mod lsm;
@@ -59,14 +60,15 @@ mod tests;
 use std::path::{Path, PathBuf};
 
 pub use fields::RowHash;
+pub use frozen::FrozenRows;
 pub use options::RowOptions;
 
 use btree::BTreeStore;
 use databases::Databases;
-use format::{Garbage, KeyOrder, STATE_ROW, StateRow};
+use format::{Garbage, KeyOrder, RowRange, STATE_ROW, StateRow};
 use lsm::LsmStore;
 use overlay::{Merged, Overlay};
-use store::OrderedStore;
+use store::{OrderedStore, Rows};
 
 use super::{EncodingSettings, Engine, StorageResult};
 
@@ -154,19 +156,26 @@ impl RowEngine {
         Ok(markers::must_rebuild(path)?)
     }
 
+    /// Throws away files that cannot be trusted, see [`must_rebuild`](Self::must_rebuild): another replica has the
+    /// data.
+    ///
+    /// # Errors
+    /// When they cannot be removed.
+    pub fn discard_untrusted(path: &Path) -> StorageResult<()> {
+        if Self::must_rebuild(path)? {
+            std::fs::remove_dir_all(path)?;
+        }
+        Ok(())
+    }
+
     fn open(files: Box<dyn OrderedStore>, path: &Path, order: KeyOrder, flush: FlushLimits) -> StorageResult<Self> {
-        let overlay = Overlay::default();
-        let reads = Merged::new(&overlay, &*files);
-        let state = reads.get_with(STATE_ROW, StateRow::decode)?;
-        let state = state.unwrap_or(StateRow { applied: 0, next_version: 1, next_physical: 1 });
-        let databases = Databases::load(&reads, state.next_physical)?;
-        drop(reads);
+        let (state, databases) = read_state(&*files)?;
         Ok(Self {
             files,
             directory: path.to_owned(),
             order,
             flush,
-            overlay,
+            overlay: Overlay::default(),
             databases,
             next_version: state.next_version,
             opened_at: state.applied,
@@ -202,6 +211,51 @@ impl RowEngine {
         }
         markers::end_loading(&self.directory)?;
         self.loading = false;
+        Ok(())
+    }
+
+    /// Freezes all rows as of the last commit, to be copied to another replica. To be called between entries.
+    ///
+    /// # Errors
+    /// When the files cannot be written or read.
+    pub fn freeze(&mut self) -> StorageResult<Box<dyn FrozenRows>> {
+        self.write_out()?;
+        self.files.freeze()
+    }
+
+    /// Begins to replace everything by what another replica has frozen. Until [`end_copy`](Self::end_copy) has
+    /// succeeded the files count as unusable.
+    ///
+    /// # Errors
+    /// When the files cannot be written.
+    pub fn begin_copy(&mut self) -> StorageResult<()> {
+        markers::begin_loading(&self.directory)?;
+        self.overlay = Overlay::default();
+        // Rows begin with a letter, and none is empty.
+        self.files.write(&Rows::new(), &[RowRange { start: vec![0], end: vec![0xff; 4] }])
+    }
+
+    /// Writes the rows of a chunk.
+    ///
+    /// # Errors
+    /// When it is damaged, or the files cannot be written.
+    pub fn copy(&mut self, chunk: &[u8]) -> StorageResult<()> {
+        self.files.write(&frozen::rows_of(chunk)?, &[])
+    }
+
+    /// Ends what [`begin_copy`](Self::begin_copy) began, and makes it durable. Slow.
+    ///
+    /// # Errors
+    /// When the files cannot be written, or are not what an engine writes.
+    pub fn end_copy(&mut self) -> StorageResult<()> {
+        let (state, databases) = read_state(&*self.files)?;
+        self.databases = databases;
+        self.next_version = state.next_version;
+        (self.opened_at, self.committed, self.flushed) = (state.applied, state.applied, state.applied);
+        self.entry_open = false;
+        self.garbage_from = Some(format::garbage_rows().start);
+        self.files.sync_job()()?;
+        markers::end_loading(&self.directory)?;
         Ok(())
     }
 
@@ -256,4 +310,14 @@ impl RowEngine {
         }
         self.overlay.put(row, value);
     }
+}
+
+/// The counters and databases that the files hold.
+fn read_state(files: &dyn OrderedStore) -> StorageResult<(StateRow, Databases)> {
+    let overlay = Overlay::default();
+    let reads = Merged::new(&overlay, files);
+    let state = reads.get_with(STATE_ROW, StateRow::decode)?;
+    let state = state.unwrap_or(StateRow { applied: 0, next_version: 1, next_physical: 1 });
+    let databases = Databases::load(&reads, state.next_physical)?;
+    Ok((state, databases))
 }

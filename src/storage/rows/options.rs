@@ -17,6 +17,8 @@ pub struct RowOptions {
     pub overlay_rows: Option<usize>,
     /// Whether the files must survive a crash of the machine. A cache, which starts empty, need not sync.
     pub durable: bool,
+    /// Whether files that cannot be trusted are thrown away: other replicas have the data.
+    pub rebuild: bool,
 }
 
 impl Default for RowOptions {
@@ -29,6 +31,7 @@ impl Default for RowOptions {
             btree_readers: 1024,
             overlay_rows: None,
             durable: true,
+            rebuild: false,
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::format::RowRange;
+use super::frozen::FrozenRows;
 use crate::storage::value::EngineUsage;
 use crate::storage::{StorageResult, SyncJob};
 
@@ -23,6 +24,8 @@ pub(super) trait OrderedStore: Send + Sync {
     fn sync_job(&self) -> SyncJob;
     /// Whether removing a range costs about as much as removing one row.
     fn removes_ranges_cheaply(&self) -> bool;
+    /// All rows as of now, to be read later.
+    fn freeze(&self) -> StorageResult<Box<dyn FrozenRows>>;
     /// Bytes in memory and on disk.
     fn usage(&self) -> EngineUsage;
 }

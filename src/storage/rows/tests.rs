@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use super::format::RowRange;
 use super::store::{OrderedStore, Rows, StoreView, VisitRow};
 use super::*;
+use crate::storage::digest::digest_engine;
 use crate::storage::value::EngineUsage;
 use crate::storage::{Address, Engine, Expiry, Object, ScanCursor, SyncJob};
 use crate::types::{Db, UnixMs};
@@ -63,6 +64,10 @@ impl OrderedStore for Watched {
 
     fn sync_job(&self) -> SyncJob {
         self.inner.sync_job()
+    }
+
+    fn freeze(&self) -> StorageResult<Box<dyn FrozenRows>> {
+        self.inner.freeze()
     }
 
     fn removes_ranges_cheaply(&self) -> bool {
@@ -236,6 +241,94 @@ fn a_load_spills_and_counts_only_when_it_is_complete() {
         assert!(!RowEngine::must_rebuild(dir.path()).unwrap());
         let engine = open(dir.path()).unwrap();
         assert_eq!((engine.applied(), engine.len(Db(0))), (Some(42), 20_000));
+    }
+}
+
+#[test]
+fn rows_are_copied_as_they_were_frozen() {
+    for (name, open) in OPEN {
+        let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let fill = |engine: &mut RowEngine, seed: usize, keys: usize| {
+            for n in 0..keys {
+                let key = format!("key:{seed}:{n}");
+                let expiry = (n % 3 == 0).then_some(UnixMs(NOW.0 + 1_000_000));
+                engine.put_object(at(key.as_bytes()), Object::String(vec![b'v'; n % 700]), expiry).unwrap();
+            }
+            engine.hash_set(at(b"hash"), &[(format!("field:{seed}").as_bytes(), b"value")], NOW).unwrap();
+        };
+        let mut source = open(from.path()).unwrap();
+        fill(&mut source, 1, 9_000);
+        source.commit(7).unwrap();
+        let expected = digest_engine(&source, Db(0), NOW).unwrap();
+        let mut frozen = source.freeze().unwrap();
+        // Not seen by the copy.
+        fill(&mut source, 2, 5_000);
+        source.flush_db(Db(1)).unwrap();
+        source.commit(8).unwrap();
+        sync(&mut source);
+
+        let mut copy = open(to.path()).unwrap();
+        fill(&mut copy, 3, 100);
+        copy.commit(2).unwrap();
+        copy.begin_copy().unwrap();
+        let mut chunks = 0;
+        while let Some(chunk) = frozen.next().unwrap() {
+            copy.copy(&chunk).unwrap();
+            chunks += 1;
+        }
+        assert!(chunks > 1, "{name}");
+        drop(copy);
+        assert!(open(to.path()).is_err(), "{name}: half a copy is not opened");
+        RowEngine::discard_untrusted(to.path()).unwrap();
+
+        let mut copy = open(to.path()).unwrap();
+        let mut frozen = source.freeze().unwrap();
+        copy.begin_copy().unwrap();
+        while let Some(chunk) = frozen.next().unwrap() {
+            copy.copy(&chunk).unwrap();
+        }
+        copy.end_copy().unwrap();
+        assert_eq!(copy.applied(), Some(8), "{name}");
+        let later = digest_engine(&source, Db(0), NOW).unwrap();
+        assert_ne!(later, expected, "{name}");
+        assert_eq!(digest_engine(&copy, Db(0), NOW).unwrap(), later, "{name}");
+        // It goes on like the other.
+        for engine in [&mut source, &mut copy] {
+            fill(engine, 4, 50);
+            engine.commit(9).unwrap();
+        }
+        assert_eq!(digest_engine(&copy, Db(0), NOW).unwrap(), digest_engine(&source, Db(0), NOW).unwrap(), "{name}");
+        drop(copy);
+        let copy = open(to.path()).unwrap();
+        assert_eq!(copy.len(Db(0)), 14_001, "{name}: what was not written out is in the log");
+    }
+}
+
+#[test]
+fn a_frozen_copy_does_not_see_later_writes() {
+    for (name, open) in OPEN {
+        let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let mut source = open(from.path()).unwrap();
+        for n in 0..3_000 {
+            let key = format!("key:{n}");
+            source.put_object(at(key.as_bytes()), Object::String(vec![b'v'; 500]), None).unwrap();
+        }
+        source.commit(3).unwrap();
+        let expected = digest_engine(&source, Db(0), NOW).unwrap();
+        let mut frozen = source.freeze().unwrap();
+        for n in 0..3_000 {
+            source.remove(at(format!("key:{n}").as_bytes()), NOW).unwrap();
+        }
+        source.commit(4).unwrap();
+        sync(&mut source);
+        let mut copy = open(to.path()).unwrap();
+        copy.begin_copy().unwrap();
+        while let Some(chunk) = frozen.next().unwrap() {
+            copy.copy(&chunk).unwrap();
+        }
+        copy.end_copy().unwrap();
+        assert_eq!(digest_engine(&copy, Db(0), NOW).unwrap(), expected, "{name}");
+        assert_eq!((copy.applied(), copy.len(Db(0))), (Some(3), 3_000), "{name}");
     }
 }
 

@@ -6,7 +6,7 @@ use crate::server::commands::{Call, DONE, Executed};
 const HELP: &[(&str, &str)] = &[
     ("CHANGE-REPL-ID", "Do nothing: there are no replication ids."),
     ("CONFIG-REWRITE-FORCE-ALL", "Do what CONFIG REWRITE does."),
-    ("DIGEST", "Return a digest of all data."),
+    ("DIGEST [REPLICAS]", "Return a digest of all data, or one of each replica that this node has."),
     ("DIGEST-VALUE <key> [<key> ...]", "Return a digest of each key's value."),
     ("ERROR <string>", "Answer this error."),
     ("HTSTATS <dbid>", "Say how many keys a database has."),

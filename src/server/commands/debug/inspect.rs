@@ -21,8 +21,9 @@ fn at_key<T>(
     key: &[u8],
     look: impl FnOnce(&dyn Engine, Address<'_>, UnixMs) -> Result<T, CommandError>,
 ) -> Result<T, CommandError> {
-    let shard = &call.server.shard;
-    let store = shard.read().ok_or(CANNOT_READ)?;
+    let router = call.server.router();
+    let shard = router.shard_of_key(key).ok_or(CANNOT_READ)?;
+    let store = shard.replica();
     let at = Address::new(call.session.db, key);
     look(store.engine(at.db, at.key), at, shard.read_time(clock::now()))
 }
@@ -39,11 +40,43 @@ fn hex(digest: &[u8]) -> String {
 pub(super) fn digest(call: &mut Call<'_>) -> Executed {
     let (server, protocol) = (Arc::clone(call.server), call.session.protocol);
     Ok(Some(Box::pin(async move {
-        let shard = Arc::clone(&server.shard);
-        match tokio::task::spawn_blocking(move || shard.digest(clock::now())).await {
-            Ok(Ok(digest)) => format!("+{}\r\n", hex(&digest)).into_bytes(),
-            Ok(Err(error)) => late_error(&server, protocol, &format!("ERR {error}")),
+        match server.digest().await {
+            Ok(digest) => format!("+{}\r\n", hex(&digest)).into_bytes(),
             Err(error) => late_error(&server, protocol, &format!("ERR the digest failed: {error}")),
+        }
+    })))
+}
+
+/// `DEBUG DIGEST REPLICAS`: of each replica that this node has, up to date or not, the shard's number, the last
+/// applied entry and the digest.
+pub(super) fn replica_digests(call: &mut Call<'_>) -> Executed {
+    let (server, protocol) = (Arc::clone(call.server), call.session.protocol);
+    Ok(Some(Box::pin(async move {
+        let shards: Vec<_> = server.router().shards().cloned().collect();
+        let work = move || -> Result<Vec<_>, crate::storage::StorageError> {
+            let of = |shard: &Arc<crate::shard::Shard>| {
+                let (applied, digest) = shard.replica_digest(clock::now());
+                Ok((shard.id().0, applied.0, hex(&digest?)))
+            };
+            shards.iter().map(of).collect()
+        };
+        let failed =
+            |error: &dyn std::fmt::Display| late_error(&server, protocol, &format!("ERR the digest failed: {error}"));
+        match tokio::task::spawn_blocking(work).await {
+            Ok(Ok(digests)) => {
+                let mut out = Vec::new();
+                let mut reply = crate::resp::Reply::new(&mut out, protocol);
+                reply.array(digests.len());
+                for (shard, applied, digest) in digests {
+                    reply.array(3);
+                    reply.integer(i64::from(shard));
+                    reply.integer(i64::try_from(applied).unwrap_or(i64::MAX));
+                    reply.bulk(digest.as_bytes());
+                }
+                out
+            }
+            Ok(Err(error)) => failed(&error),
+            Err(error) => failed(&error),
         }
     })))
 }
@@ -135,17 +168,10 @@ pub(super) fn listpack(call: &mut Call<'_>) -> Executed {
 /// `DEBUG HTSTATS dbid`
 pub(super) fn htstats(call: &mut Call<'_>) -> Executed {
     let number = parse_i64(call.args[2]).ok_or(NOT_INTEGER)?;
-    let databases = call.server.shard.shared().databases;
+    let databases = call.server.shared().databases;
     let db = database(number, databases).ok_or(CommandError::Static("ERR Out of range database"))?;
-    let (mut keys, mut expires) = (0, 0);
-    {
-        let store = call.server.shard.read().ok_or(CANNOT_READ)?;
-        for (_, engine) in store.engines_of(db) {
-            keys += engine.len(db);
-            expires += engine.expires(db);
-        }
-    }
-    call.text(&format!("[Dictionary HT]\n{}[Expires HT]\n{}", table_stats(keys), table_stats(expires)))
+    let count = call.server.count_keys(db).map_err(|_| CANNOT_READ)?;
+    call.text(&format!("[Dictionary HT]\n{}[Expires HT]\n{}", table_stats(count.keys), table_stats(count.expires)))
 }
 
 /// `DEBUG HTSTATS-KEY key`

@@ -42,6 +42,7 @@ pub(super) fn debug(call: &mut Call<'_>) -> Executed {
             Ok(Some(Box::pin(async move { config::rewritten(server, protocol).await })))
         }
         ("DIGEST", 2) => inspect::digest(call),
+        ("DIGEST", 3) if call.is_word(2, "REPLICAS") => inspect::replica_digests(call),
         ("DIGEST-VALUE", 2..) => inspect::digest_value(call),
         ("ERROR", 3) => Err(CommandError::Text(lossy(call.args[2]).into_owned())),
         ("HTSTATS", 3) => inspect::htstats(call),
@@ -60,7 +61,7 @@ pub(super) fn debug(call: &mut Call<'_>) -> Executed {
         ("SDSLEN", 3) => inspect::sdslen(call),
         ("SET-ACTIVE-EXPIRE", 3) => {
             let on = parse_i64(call.args[2]).unwrap_or(0) != 0;
-            call.server.shard.set_active_expire(on);
+            call.server.router().shards().for_each(|shard| shard.set_active_expire(on));
             call.ok()
         }
         ("SLEEP", 3) => sleep(call),
@@ -113,8 +114,8 @@ fn reload(call: &mut Call<'_>, options: &[&str]) -> Executed {
     let (server, protocol) = (Arc::clone(call.server), call.session.protocol);
     Ok(Some(Box::pin(async move {
         loop {
-            match server.shard.snapshot().await {
-                Ok(_) => return late_ok(),
+            match server.snapshot().await {
+                Ok(()) => return late_ok(),
                 Err(SnapshotError::InProgress) => tokio::time::sleep(SNAPSHOT_POLL).await,
                 Err(error) => return late_error(&server, protocol, &format!("ERR saving failed: {error}")),
             }

@@ -8,7 +8,9 @@ use crate::command::{CommandSpec, find};
 use crate::resp::{Protocol, ReplyBuffer};
 use crate::server::Server;
 use crate::server::commands::{Call, Executed, late_error, late_ok};
-use crate::shard::{Mailbox, Refusal, Run, wait_done};
+use crate::server::router::Router;
+use crate::server::runs::{How, Runs};
+use crate::shard::{Mailbox, Manner, ReadPolicy};
 use crate::types::Db;
 use crate::types::number::parse_i64;
 
@@ -22,14 +24,21 @@ pub(super) fn populate(call: &mut Call<'_>) -> Executed {
     let count = not_negative(call.args[2])?;
     let prefix = call.args.get(3).map_or(b"key".as_slice(), |prefix| *prefix).to_vec();
     let size = call.args.get(4).map_or(Ok(0), |size| not_negative(size))?;
-    if size > call.server.shard.shared().bulk_max_bytes {
+    if size > call.server.shared().bulk_max_bytes {
         return Err(CommandError::Static("ERR string exceeds maximum allowed size (proto-max-bulk-len)"));
     }
     let size = usize::try_from(size).map_err(|_| NOT_INTEGER)?;
     let spec = find(b"SETNX").ok_or(CommandError::Static("ERR DEBUG POPULATE needs SETNX"))?;
     let (server, db, protocol) = (Arc::clone(call.server), call.session.db, call.session.protocol);
     Ok(Some(Box::pin(async move {
-        let mut writer = Writer { server: &server, spec, db, run: Run::default(), mailbox: Mailbox::new() };
+        let mut writer = Writer {
+            server: &server,
+            router: server.router(),
+            spec,
+            db,
+            runs: Runs::default(),
+            mailbox: Mailbox::new(),
+        };
         let mut value = Vec::new();
         for number in 0..count {
             let key = [prefix.as_slice(), b":", number.to_string().as_bytes()].concat();
@@ -59,16 +68,17 @@ fn not_negative(arg: &[u8]) -> Result<i64, CommandError> {
 
 struct Writer<'s> {
     server: &'s Server,
+    router: Arc<Router>,
     spec: &'static CommandSpec,
     db: Db,
-    run: Run,
+    runs: Runs,
     mailbox: Arc<Mailbox>,
 }
 
 impl Writer<'_> {
     async fn put(&mut self, key: &[u8], value: &[u8]) -> Result<(), String> {
-        self.run.push_write(self.spec, self.db, &[b"SETNX", key, value]);
-        if self.run.len() >= RUN_COMMANDS_MAX || self.run.bytes() >= RUN_TARGET_BYTES {
+        self.runs.push(self.router.position_of_key(key), self.spec, self.db, &[b"SETNX", key, value]);
+        if self.runs.len() >= RUN_COMMANDS_MAX || self.runs.bytes() >= RUN_TARGET_BYTES {
             self.submit().await?;
         }
         Ok(())
@@ -76,24 +86,24 @@ impl Writer<'_> {
 
     /// Submits what was gathered and waits for it. The error is a reply's text.
     async fn submit(&mut self) -> Result<(), String> {
-        if self.run.is_empty() {
+        if self.runs.is_empty() {
             return Ok(());
         }
-        loop {
-            if let Some(refusal) = self.server.write_refusal(self.spec) {
+        for shard in self.router.shards() {
+            if let Some(refusal) = self.server.write_refusal(self.spec, Some(shard)) {
                 return Err(refusal.to_string());
-            }
-            match self.server.shard.submit(&mut self.run, &self.mailbox, Protocol::Resp2, true) {
-                Ok(()) => break,
-                Err(Refusal::Full) => self.server.shard.room().await,
-                Err(Refusal::DiskFull) => return Err("MISCONF the disk is full: not all keys were written".to_owned()),
-                Err(Refusal::Stopped) => {
-                    return Err("ERR the server is shutting down or the shard has stopped".to_owned());
-                }
             }
         }
         let mut replies = ReplyBuffer::default();
-        wait_done(&self.mailbox, &mut replies).await;
+        let manner = Manner { protocol: Protocol::Resp2, touch: true, policy: ReadPolicy::Lease, count: true };
+        let how = How {
+            router: &self.router,
+            cluster: self.server.cluster.as_deref(),
+            mailbox: &self.mailbox,
+            manner,
+            counters: &self.server.counters,
+        };
+        self.runs.execute(&how, &mut replies).await;
         let replies = replies.to_vec();
         // Replies are integers; a line that is none is the first error.
         match replies.split(|&byte| byte == b'\n').find(|line| line.starts_with(b"-")) {

@@ -9,7 +9,7 @@ use crate::shard::stats::{BUCKETS, bucket_bound};
 
 pub(super) fn stats(out: &mut Writer, server: &Server) {
     let stats = &server.stats;
-    let shard = &server.shard.stats;
+    let shard = &server.counters;
     let [commands_rate, in_rate, out_rate] = stats.rates();
     let kilobytes = |bytes: u64| format!("{:.2}", bytes as f64 / 1024.0);
     out.title("Stats");
@@ -78,7 +78,7 @@ pub(super) fn stats(out: &mut Writer, server: &Server) {
 
 pub(super) fn commandstats(out: &mut Writer, server: &Server) {
     out.title("Commandstats");
-    for (name, counters) in server.shard.stats.named() {
+    for (name, counters) in server.counters.named() {
         let (calls, rejected, failed) =
             (counters.calls.load(Relaxed), counters.rejected.load(Relaxed), counters.failed.load(Relaxed));
         if calls == 0 && rejected == 0 && failed == 0 {
@@ -97,7 +97,7 @@ pub(super) fn commandstats(out: &mut Writer, server: &Server) {
 
 pub(super) fn errorstats(out: &mut Writer, server: &Server) {
     out.title("Errorstats");
-    for (code, count) in server.shard.stats.errors.by_code() {
+    for (code, count) in server.counters.errors.by_code() {
         // These characters separate names, values and lines here.
         let code = code.replace(['#', ':', '\n', '\r'], "_");
         out.field(format_args!("errorstat_{code}"), format_args!("count={count}"));
@@ -106,12 +106,12 @@ pub(super) fn errorstats(out: &mut Writer, server: &Server) {
 
 pub(super) fn latencystats(out: &mut Writer, server: &Server) {
     out.title("Latencystats");
-    if !server.shard.stats.tracks_latency() {
+    if !server.counters.tracks_latency() {
         return;
     }
     let asked = server.settings.get(Setting::LatencyTrackingInfoPercentiles);
     let percentiles: Vec<f64> = asked.split_whitespace().filter_map(|word| word.parse().ok()).collect();
-    for (name, counters) in server.shard.stats.named() {
+    for (name, counters) in server.counters.named() {
         let histogram = counters.histogram();
         if histogram.iter().all(|&count| count == 0) {
             continue;

@@ -1,7 +1,7 @@
 //! `INFO`: sections of `field:value` lines, with the names that tools read.
 //!
 //! Fields of features that are not here are 0, so that tools find what they expect. What is ours alone
-//! stands in the sections `raft` and `engines` and in the field `kvorum_version`.
+//! stands in the sections `raft`, `engines` and `shards` and in the field `kvorum_version`.
 
 mod counters;
 mod data;
@@ -36,13 +36,11 @@ const SECTIONS: &[Section] = &[
     section("commandstats", false, counters::commandstats),
     section("errorstats", true, counters::errorstats),
     section("latencystats", false, counters::latencystats),
-    section("cluster", true, |out, _| {
-        out.title("Cluster");
-        out.field("cluster_enabled", 0);
-    }),
+    section("cluster", true, data::cluster),
     section("keyspace", true, data::keyspace),
     section("raft", true, data::raft),
     section("engines", true, data::engines),
+    section("shards", true, data::shards),
 ];
 
 /// Writes lines.
