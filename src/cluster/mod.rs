@@ -1,4 +1,4 @@
-//! The cluster layer: today one node, its metadata group and its one shard.
+//! The cluster layer: what all nodes agree on, and which shard owns which slot.
 //!
 //! The metadata group holds what all nodes must agree on. Everything that is agreed on goes through
 //! a raft group of its own, through the same code as the shards, so that a cluster of many nodes
