@@ -19,6 +19,7 @@ use super::settings::{Setting, Settings};
 use super::shards::ShardFactory;
 use super::{connection, memory};
 use crate::cluster::metadata::Metadata;
+use crate::raft::bus::Tls;
 use crate::raft::{LogOptions, SharedLog};
 use crate::shard::{Counters, Shard, clock, fsync_policy};
 use crate::types::{NodeId, ShardId};
@@ -40,6 +41,7 @@ pub async fn run(settings: Arc<Settings>) -> anyhow::Result<()> {
     let listeners = listen(&settings)?;
     let addresses = listeners.iter().map(TcpListener::local_addr).collect::<Result<Vec<_>, _>>()?;
     let port = addresses.first().map_or(0, SocketAddr::port);
+    let tls = bus_tls(&settings)?;
     let startup_memory = memory::allocator().allocated;
     let data_dir = DataDir::open(&settings.dir())?;
     let clean = data_dir.take_clean_marker()?.is_some();
@@ -67,7 +69,8 @@ pub async fn run(settings: Arc<Settings>) -> anyhow::Result<()> {
     let started = clock::instant();
     let (router, alone, cluster) = if clustered {
         let listener = listen_to_peers(&settings, port)?;
-        let options = ClusterNodeOptions { listener, port, factory, log: Arc::clone(&log), may_have_lost };
+        let log = Arc::clone(&log);
+        let options = ClusterNodeOptions { listener, port, tls, factory, log, may_have_lost };
         (Router::empty(), None, Some(ClusterNode::start(options, &data_dir).await?))
     } else {
         let (router, metadata) = open_alone(&settings, &factory).await?;
@@ -146,6 +149,22 @@ fn listen(settings: &Settings) -> anyhow::Result<Vec<TcpListener>> {
     }
     anyhow::ensure!(!listeners.is_empty(), "none of the addresses of setting bind can be listened on");
     Ok(listeners)
+}
+
+/// How nodes encrypt what they send each other; `None` when they do not.
+fn bus_tls(settings: &Settings) -> anyhow::Result<Option<Tls>> {
+    if !settings.bool(Setting::TlsCluster) {
+        return Ok(None);
+    }
+    let file = |setting, name: &str| {
+        let path = settings.string(setting);
+        anyhow::ensure!(!path.is_empty(), "'tls-cluster yes' needs a file in setting {name}");
+        Ok(std::path::PathBuf::from(&*path))
+    };
+    let certificate = file(Setting::TlsCertFile, "tls-cert-file")?;
+    let key = file(Setting::TlsKeyFile, "tls-key-file")?;
+    let authority = file(Setting::TlsCaCertFile, "tls-ca-cert-file")?;
+    Ok(Some(Tls::load(&certificate, &key, &authority)?))
 }
 
 /// Listens for the other nodes of the cluster, on the first address for clients.

@@ -116,7 +116,7 @@ async fn serve(shared: Arc<Shared>, stream: TcpStream, address: SocketAddr) {
 type Greeted = (FrameReader<tokio::io::ReadHalf<BusStream>>, tokio::io::WriteHalf<BusStream>, Arc<Inbound>);
 
 async fn greet(shared: &Shared, stream: TcpStream, address: SocketAddr) -> io::Result<Greeted> {
-    let stream = BusStream::plain(stream)?;
+    let stream = BusStream::accepted(stream, shared.tls.as_ref()).await?;
     let (reader, mut writer) = tokio::io::split(stream);
     let mut reader = FrameReader::new(reader, HELLO_BYTES);
     let stranger = |text: &str| io::Error::new(io::ErrorKind::InvalidData, text.to_owned());

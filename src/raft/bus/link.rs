@@ -261,7 +261,15 @@ impl Link {
         let unreachable = |error: io::Error| BusError::Unreachable(format!("{}: {error}", self.target));
         let address = shared.address_of(&self.target)?;
         let stream = TcpStream::connect(&address).await.map_err(unreachable)?;
-        let stream = BusStream::plain(stream).map_err(unreachable)?;
+        let stream = BusStream::dialled(stream, shared.tls.as_ref()).await.map_err(|error| {
+            if error.kind() != io::ErrorKind::InvalidData {
+                return unreachable(error);
+            }
+            // It does not speak TLS, or has a certificate of another authority.
+            let why = format!("{address}: {error}");
+            shared.log_stranger(&address, &why);
+            BusError::Stranger(why)
+        })?;
         let (reader, mut writer) = tokio::io::split(stream);
         let ours = shared.hello(self.class);
         let hello = OutFrame::new(&Header::plain(Kind::Hello), ours.encode().into());

@@ -7,13 +7,14 @@
 //! | part | what it is |
 //! |---|---|
 //! | `frame` | the bytes of frames and of the greeting |
-//! | `stream` | frames out of a stream; where TLS will go |
+//! | `stream` | frames out of a stream, with TLS or without |
+//! | `tls` | who may connect, by certificate |
 //! | `outbox` | the bounded queue before a connection's writer, which writes all there is at once |
 //! | `link` | the side that dials |
 //! | `inbound` | the side that is dialled |
 //!
 //! # Who may talk
-//! Both sides greet with the id of their cluster. Different clusters refuse each other. A node that is in
+//! With TLS, whoever has a certificate of the cluster's authority; without it, whoever reaches the port. Both sides greet with the id of their cluster. Different clusters refuse each other. A node that is in
 //! no cluster yet greets with 0: such a connection reaches only services that were registered with
 //! [`Bus::serve_strangers`], which is how nodes join. When a node joins a cluster ([`Bus::set_identity`]),
 //! all its connections are made anew.
@@ -28,6 +29,7 @@ mod inbound;
 mod link;
 mod outbox;
 mod stream;
+mod tls;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
@@ -49,6 +51,7 @@ use tokio::time::Instant;
 pub use frame::Body;
 pub use link::PendingCall;
 pub use outbox::Urgency;
+pub use tls::{Tls, TlsError};
 
 use crate::limits::{BUS_STRANGERS_LOGGED_MAX, SNAPSHOT_DEFAULT_BYTES_PER_SECOND};
 use crate::types::NodeId;
@@ -220,6 +223,8 @@ pub struct BusOptions {
     pub listener: TcpListener,
     /// The cluster; 0 when the node is in none yet.
     pub cluster: u128,
+    /// How connections are encrypted, and who may make them; `None` for neither.
+    pub tls: Option<Tls>,
 }
 
 /// One connection, for INFO and CLUSTER LINKS.
@@ -265,6 +270,7 @@ struct Shared {
     links: RwLock<HashMap<(Target, Class), Arc<Link>>>,
     inbound: Mutex<Vec<Arc<Inbound>>>,
     strangers: Mutex<HashSet<(String, String)>>,
+    tls: Option<Tls>,
 }
 
 impl Shared {
@@ -336,7 +342,7 @@ pub struct Bus {
 impl Bus {
     /// Starts to accept connections. Must be called on a tokio runtime.
     pub fn start(options: BusOptions) -> std::io::Result<Arc<Self>> {
-        let BusOptions { node, listener, cluster } = options;
+        let BusOptions { node, listener, cluster, tls } = options;
         let local_address = listener.local_addr()?;
         let shared = Arc::new(Shared {
             identity: RwLock::new(Identity { cluster, node }),
@@ -348,6 +354,7 @@ impl Bus {
             links: RwLock::default(),
             inbound: Mutex::default(),
             strangers: Mutex::default(),
+            tls,
         });
         tokio::spawn(inbound::accept(Arc::clone(&shared), listener));
         let snapshot_rate = AtomicU64::new(SNAPSHOT_DEFAULT_BYTES_PER_SECOND);

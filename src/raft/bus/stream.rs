@@ -1,4 +1,4 @@
-//! A connection's bytes: the one place that will have to know of TLS.
+//! A connection's bytes, with TLS or without.
 
 use std::io;
 use std::pin::Pin;
@@ -7,33 +7,54 @@ use std::task::{Context, Poll};
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio_rustls::TlsStream;
+use tokio_rustls::rustls::pki_types::ServerName;
 
 use super::frame::{HEADER_BYTES, Header, LENGTH_BYTES};
+use super::tls::Tls;
 use crate::limits::{BUS_FRAME_MAX_BYTES, BUS_READ_CHUNK_BYTES};
 
 /// A connected stream.
 pub(super) enum BusStream {
     /// TCP as it is.
     Plain(TcpStream),
+    /// Both sides have shown a certificate.
+    Tls(Box<TlsStream<TcpStream>>),
 }
 
 impl BusStream {
-    /// Small frames leave at once, and a peer that vanished is noticed even when nothing is asked of it.
-    pub(super) fn plain(stream: TcpStream) -> io::Result<Self> {
-        stream.set_nodelay(true)?;
-        let keepalive = socket2::TcpKeepalive::new()
-            .with_time(std::time::Duration::from_secs(15))
-            .with_interval(std::time::Duration::from_secs(5))
-            .with_retries(3);
-        socket2::SockRef::from(&stream).set_tcp_keepalive(&keepalive)?;
-        Ok(BusStream::Plain(stream))
+    /// The end of the side that dialled.
+    pub(super) async fn dialled(stream: TcpStream, tls: Option<&Tls>) -> io::Result<Self> {
+        tune(&stream)?;
+        let Some(tls) = tls else { return Ok(BusStream::Plain(stream)) };
+        // Names are not checked; see `tls`.
+        let name = ServerName::from(stream.peer_addr()?.ip());
+        Ok(BusStream::Tls(Box::new(tls.connector.connect(name, stream).await?.into())))
     }
+
+    /// The end of the side that was dialled.
+    pub(super) async fn accepted(stream: TcpStream, tls: Option<&Tls>) -> io::Result<Self> {
+        tune(&stream)?;
+        let Some(tls) = tls else { return Ok(BusStream::Plain(stream)) };
+        Ok(BusStream::Tls(Box::new(tls.acceptor.accept(stream).await?.into())))
+    }
+}
+
+/// Small frames leave at once, and a peer that vanished is noticed even when nothing is asked of it.
+fn tune(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let keepalive = socket2::TcpKeepalive::new()
+        .with_time(std::time::Duration::from_secs(15))
+        .with_interval(std::time::Duration::from_secs(5))
+        .with_retries(3);
+    socket2::SockRef::from(stream).set_tcp_keepalive(&keepalive)
 }
 
 impl AsyncRead for BusStream {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             BusStream::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
+            BusStream::Tls(stream) => Pin::new(stream).poll_read(context, buffer),
         }
     }
 }
@@ -42,6 +63,7 @@ impl AsyncWrite for BusStream {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             BusStream::Plain(stream) => Pin::new(stream).poll_write(context, bytes),
+            BusStream::Tls(stream) => Pin::new(stream).poll_write(context, bytes),
         }
     }
 
@@ -52,24 +74,28 @@ impl AsyncWrite for BusStream {
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             BusStream::Plain(stream) => Pin::new(stream).poll_write_vectored(context, slices),
+            BusStream::Tls(stream) => Pin::new(stream).poll_write_vectored(context, slices),
         }
     }
 
     fn is_write_vectored(&self) -> bool {
         match self {
             BusStream::Plain(stream) => stream.is_write_vectored(),
+            BusStream::Tls(stream) => stream.is_write_vectored(),
         }
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             BusStream::Plain(stream) => Pin::new(stream).poll_flush(context),
+            BusStream::Tls(stream) => Pin::new(stream).poll_flush(context),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             BusStream::Plain(stream) => Pin::new(stream).poll_shutdown(context),
+            BusStream::Tls(stream) => Pin::new(stream).poll_shutdown(context),
         }
     }
 }

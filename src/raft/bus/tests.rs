@@ -14,7 +14,7 @@ const SOON: Duration = Duration::from_secs(3);
 
 async fn bus(node: u64, cluster: u128) -> Arc<Bus> {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    Bus::start(BusOptions { node: NodeId(node), listener, cluster }).expect("starts")
+    Bus::start(BusOptions { node: NodeId(node), listener, cluster, tls: None }).expect("starts")
 }
 
 fn echo() -> Handler {
@@ -163,7 +163,7 @@ async fn a_peer_that_comes_back_is_dialled_again() {
     assert!(ask(&a, ECHO, b"2").await.is_err());
     assert!(ask(&a, ECHO, b"3").await.is_err());
     let listener = TcpListener::bind(address).await.expect("the port is free again");
-    let again = Bus::start(BusOptions { node: NodeId(2), listener, cluster: 7 }).expect("starts");
+    let again = Bus::start(BusOptions { node: NodeId(2), listener, cluster: 7, tls: None }).expect("starts");
     again.serve(ECHO, echo());
     let deadline = tokio::time::Instant::now() + SOON;
     while ask(&a, ECHO, b"4").await.is_err() {
@@ -210,4 +210,82 @@ async fn a_slow_service_is_not_taken_for_a_dead_peer() {
     assert_eq!(calls.load(Relaxed), 1);
     let hasty = a.call(&NodeId(2).into(), Class::Raft, SLOW, 0, Bytes::new(), Duration::from_millis(20)).await;
     assert_eq!(hasty, Err(BusError::Timeout));
+}
+
+/// An authority that signs certificates, in files.
+struct Authority {
+    key: rcgen::KeyPair,
+    dir: tempfile::TempDir,
+}
+
+impl Authority {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().expect("a directory");
+        let key = rcgen::KeyPair::generate().expect("a key");
+        let mut params = rcgen::CertificateParams::default();
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let certificate = params.self_signed(&key).expect("signed");
+        std::fs::write(dir.path().join("authority"), certificate.pem()).expect("written");
+        Self { key, dir }
+    }
+
+    /// Signs a certificate; the authority that the node is to trust may be another.
+    fn sign(&self, trusted: &Authority) -> Result<Tls, TlsError> {
+        let key = rcgen::KeyPair::generate().expect("a key");
+        let params = rcgen::CertificateParams::new(vec!["a node".to_owned()]).expect("parameters");
+        let mut authority = rcgen::CertificateParams::default();
+        authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let issuer = rcgen::Issuer::from_params(&authority, &self.key);
+        let certificate = params.signed_by(&key, &issuer).expect("signed");
+        std::fs::write(self.dir.path().join("certificate"), certificate.pem()).expect("written");
+        std::fs::write(self.dir.path().join("key"), key.serialize_pem()).expect("written");
+        let at = |name| self.dir.path().join(name);
+        Tls::load(&at("certificate"), &at("key"), &trusted.dir.path().join("authority"))
+    }
+}
+
+async fn bus_with(node: u64, tls: Option<Tls>) -> Arc<Bus> {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let bus = Bus::start(BusOptions { node: NodeId(node), listener, cluster: 7, tls }).expect("starts");
+    bus.serve(ECHO, echo());
+    bus
+}
+
+#[tokio::test]
+async fn with_tls_only_certificates_of_the_authority_are_let_in() {
+    let (ours, other) = (Authority::new(), Authority::new());
+    let ask_from = async |tls: Option<Tls>, payload: Bytes| {
+        let b = bus_with(2, Some(ours.sign(&ours).expect("usable"))).await;
+        let a = bus_with(1, tls).await;
+        a.set_address(NodeId(2), &b.local_address().to_string());
+        a.call(&NodeId(2).into(), Class::Raft, ECHO, 5, payload, SOON).await
+    };
+    let large = Bytes::from(vec![3; 3_000_000]);
+    let answer = ask_from(Some(ours.sign(&ours).expect("usable")), large.clone()).await;
+    assert!(answer == Ok(large), "a member is let in");
+    let why = |answer: Result<Bytes, BusError>| answer.expect_err("refused").to_string();
+    let small = Bytes::from_static(b"x");
+    // Each of these fails alone: no certificate at all, one of a stranger, and a peer that we do not trust.
+    let plain = why(ask_from(None, small.clone()).await);
+    let stranger = why(ask_from(Some(other.sign(&ours).expect("usable")), small.clone()).await);
+    let untrusted = why(ask_from(Some(ours.sign(&other).expect("usable")), small).await);
+    let (closed, doubted) = ("cannot connect", "invalid peer certificate");
+    for (text, expected) in [(&plain, closed), (&stranger, closed), (&untrusted, doubted)] {
+        assert!(text.contains(expected), "{text}");
+    }
+}
+
+#[test]
+fn tls_files_that_cannot_be_used_are_named() {
+    let authority = Authority::new();
+    authority.sign(&authority).expect("usable");
+    let at = |name: &str| authority.dir.path().join(name);
+    let load = |certificate: &str, key: &str, root: &str| {
+        Tls::load(&at(certificate), &at(key), &at(root)).err().expect("refused").to_string()
+    };
+    assert!(load("absent", "key", "authority").starts_with("tls-cert-file /"));
+    assert!(load("certificate", "certificate", "authority").starts_with("tls-key-file /"));
+    assert!(load("certificate", "key", "key").contains("no certificate in it"));
+    std::fs::write(at("other-key"), rcgen::KeyPair::generate().expect("a key").serialize_pem()).expect("written");
+    assert!(load("certificate", "other-key", "authority").contains("cannot be used together"));
 }

@@ -202,7 +202,7 @@ impl Cluster {
 
     async fn open(&mut self, node: u64, how: How) {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let bus = Bus::start(BusOptions { node: NodeId(node), listener, cluster: CLUSTER }).expect("starts");
+        let bus = Bus::start(BusOptions { node: NodeId(node), listener, cluster: CLUSTER, tls: None }).expect("starts");
         for ((from, to), proxy) in &self.proxies {
             if *from == node {
                 bus.override_address(NodeId(*to), Some(proxy.address.to_string()));

@@ -171,6 +171,10 @@ impl ClusterNode {
             let problem = match asked {
                 Ok(_) => return Ok(()),
                 Err(BusError::Refused(reason)) if reason != COMING => return Err(reason),
+                // No time makes a friend of it.
+                Err(error @ BusError::Stranger(_)) => {
+                    return Err(format!("node {} at {} is not let in: {error}", record.name, record.bus_address()));
+                }
                 Err(error) => error,
             };
             if Instant::now() >= deadline {

@@ -31,7 +31,7 @@ use super::datadir::DataDir;
 use super::shards::ShardFactory;
 use crate::cluster::metadata::{METADATA_GROUP, Metadata, MetadataError};
 use crate::cluster::state::{ClusterState, node_number};
-use crate::raft::bus::{Class, Target};
+use crate::raft::bus::{Class, Target, Tls};
 use crate::raft::{Bus, BusOptions, ClusterOptions, GroupOptions, SharedLog};
 use crate::shard::Shard;
 use crate::types::{NodeId, ShardId};
@@ -84,6 +84,8 @@ pub struct ClusterNodeOptions {
     pub listener: TcpListener,
     /// The port for clients.
     pub port: u16,
+    /// How nodes encrypt what they send each other, if they do.
+    pub tls: Option<Tls>,
     /// How it opens shards.
     pub factory: ShardFactory,
     /// The write-ahead log.
@@ -98,11 +100,11 @@ impl ClusterNode {
     /// # Errors
     /// When files cannot be read.
     pub async fn start(options: ClusterNodeOptions, data_dir: &DataDir) -> anyhow::Result<Arc<Self>> {
-        let ClusterNodeOptions { listener, port, factory, log, may_have_lost } = options;
+        let ClusterNodeOptions { listener, port, tls, factory, log, may_have_lost } = options;
         let name = data_dir.node_id().to_owned();
         let number = node_number(&name).ok_or_else(|| anyhow::anyhow!("the node's name {name} has no number"))?;
         let cluster = data_dir.cluster_id()?;
-        let bus = Bus::start(BusOptions { node: number, listener, cluster: cluster.unwrap_or(0) })?;
+        let bus = Bus::start(BusOptions { node: number, listener, cluster: cluster.unwrap_or(0), tls })?;
         let node = Arc::new(Self {
             name,
             number,

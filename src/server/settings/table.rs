@@ -90,6 +90,16 @@ settings! {
         ClusterEnabled: "cluster-enabled", Kind::Bool, "no", START;
         /// TCP port for the other nodes of the cluster; 0 is 10000 above `port`.
         ClusterPort: "cluster-port", Kind::Int { min: 0, max: 65535 }, "0", START;
+        /// Whether nodes encrypt what they send each other, and let in only nodes with a certificate that the cluster's
+        /// authority signed. Needs the three files below, on every node.
+        TlsCluster: "tls-cluster", Kind::Bool, "no", START;
+        /// This node's certificate, and those between it and the authority's, in PEM. If it names purposes, they
+        /// are both server and client. Names in it are not compared with addresses.
+        TlsCertFile: "tls-cert-file", Kind::String, "", START;
+        /// The private key of this node's certificate, in PEM.
+        TlsKeyFile: "tls-key-file", Kind::String, "", START;
+        /// The certificates of the authority that signs those of nodes, and of nothing else, in PEM.
+        TlsCaCertFile: "tls-ca-cert-file", Kind::String, "", START;
         /// What a node does with commands for keys that another leads: `proxy` has the other execute them, so that
         /// any client sees one server; `redirect` answers MOVED, as Redis Cluster does, for clients that know it.
         ClusterRouting: "cluster-routing", Kind::Enum(&["proxy", "redirect"]), "proxy", RUNTIME;
