@@ -22,8 +22,8 @@ use super::peers::Member;
 use super::{Group, wire};
 use crate::types::{LogIndex, NodeId};
 
-/// How long a follower waits for the leader's answer.
-const LEADER_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a follower waits for the leader's answer, and a leader for a quorum's.
+const ROUND_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Why a read cannot be linearizable now. Nothing was read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -115,8 +115,10 @@ impl ReadIndex {
 
 async fn ask_quorum(member: Arc<Member>) -> Outcome {
     member.reads.urgent.fetch_add(1, Relaxed);
-    let confirmed = member.raft.get_read_linearizer(ReadPolicy::ReadIndex).await;
+    let asked = tokio::time::timeout(ROUND_TIMEOUT, member.raft.get_read_linearizer(ReadPolicy::ReadIndex)).await;
     member.reads.urgent.fetch_sub(1, Relaxed);
+    // Whoever waits for the next round must not wait for one that nobody answers.
+    let Ok(confirmed) = asked else { return Err(ReadError::NoQuorum) };
     match confirmed {
         Ok(linearizer) => Ok(LogIndex(linearizer.read_log_id().index())),
         Err(RaftError::APIError(LinearizableReadError::ForwardToLeader(forward))) => {
@@ -135,7 +137,7 @@ async fn ask_leader(member: Arc<Member>) -> Outcome {
     }
     let target = Target::Node(leader);
     let payload = bytes::Bytes::new();
-    let asked = member.bus.call(&target, Class::Raft, services::READ_INDEX, member.id.0, payload, LEADER_TIMEOUT);
+    let asked = member.bus.call(&target, Class::Raft, services::READ_INDEX, member.id.0, payload, ROUND_TIMEOUT);
     let answer = asked.await.map_err(ReadError::Leader)?;
     let index = wire::read_read_index(&answer);
     index.map(LogIndex).map_err(|error| ReadError::Leader(BusError::Refused(error.to_string())))

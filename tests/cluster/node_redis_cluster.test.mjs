@@ -32,12 +32,12 @@ test("hashes and errors", async () => {
   await assert.rejects(cluster.incr("node-redis:h"), /WRONGTYPE/);
 });
 
-test("reads from replicas", async () => {
+test("reads from replicas", async (context) => {
   const replicas = createCluster({ rootNodes: [{ url: `redis://127.0.0.1:${ports[0]}` }], useReplicas: true });
+  context.after(() => replicas.destroy());
   await replicas.connect();
   for (let n = 0; n < 100; n++) {
     await cluster.set(`r:${n}`, String(n));
     assert.equal(await replicas.get(`r:${n}`), String(n));
   }
-  await replicas.close();
 });
