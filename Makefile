@@ -21,6 +21,7 @@ UNITS ?=
 FUZZ_SECONDS ?= 600
 CRASH_ROUNDS ?= 50
 FAULT_ROUNDS ?= 200
+COMMANDS ?= 10000000
 PORT ?= 6379
 # More arguments for the tool that a target runs, for example
 #   make bench ARGS="--engines hash --tests SET,GET --pipeline 16"
@@ -59,14 +60,17 @@ test: setup ## everything that CI runs
 	$(step) "build" cargo build --release --locked --bin kvorum
 	$(step) "tests" $(MAKE) test-rust
 	$(step) "redis's own tests" redis-tests/run --engine all
+	$(step) "differential" $(MAKE) differential COMMANDS=200000
 	$(step) "client libraries" tests/clients/run
 	$(step) "crash loop" tests/crash/run --rounds 3
 	$(step) "full disk" tests/crash/disk_full
 	$(step) "crash loop, four shards" tests/crash/run --rounds 2 --shards 4 --engine hash
 	$(step) "several shards" tests/shards/run
+	$(step) "RDB both ways" tests/rdb/run --cluster
 	$(step) "robustness" tests/robustness/run
 	$(step) "redis's own tests, cluster" redis-tests/run --cluster proxy
 	$(step) "redis's own tests, cluster that redirects" redis-tests/run --cluster redirect
+	$(step) "transactions" tests/transactions/run
 	$(step) "cluster" tests/cluster/run
 	$(step) "faults" tests/faults/run --rounds 9
 	@scripts/step --summary
@@ -121,6 +125,15 @@ microbench: setup-build ## criterion benchmarks of single parts
 .PHONY: ring-plot
 ring-plot: setup-build ## draw docs/ring.svg: shares and movement of rings of 1 to 64 shards
 	cargo run --release --locked --example ring_plot -- docs/ring.svg
+
+.PHONY: complexity
+complexity: setup-build ## docs/complexity.md: what every command costs on each engine
+	UPDATE_DOCS=1 cargo nextest run --release --locked --test docs
+
+.PHONY: differential
+differential: setup build ## ten million random commands against redis-server and every engine (COMMANDS=)
+	cargo build --release --locked --example differential
+	tests/differential/run --commands $(COMMANDS) $(ARGS)
 
 .PHONY: fuzz
 fuzz: setup-fuzz ## every fuzz target, FUZZ_SECONDS (600) each

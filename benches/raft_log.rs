@@ -23,7 +23,7 @@ const PAYLOAD_BYTES: usize = 1024;
 struct Nothing;
 
 impl StateMachine for Nothing {
-    fn apply(&mut self, _index: LogIndex, _payload: &Bytes) -> std::io::Result<()> {
+    fn apply(&mut self, _index: LogIndex, _term: u64, _payload: &Bytes) -> std::io::Result<()> {
         Ok(())
     }
 

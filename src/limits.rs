@@ -25,6 +25,8 @@ pub const PROPOSAL_QUEUE_MAX_BYTES: usize = 64 * 1024 * 1024;
 /// Log entries of one shard that may be on their way through raft at a time. A small number lets
 /// commands gather while an entry is under way, which is what makes the log cheap.
 pub const PROPOSALS_IN_FLIGHT_MAX: usize = 2;
+/// Bytes of commands, with what keeping them costs, that a client may queue between MULTI and EXEC.
+pub const TRANSACTION_MAX_BYTES: usize = 512 * 1024 * 1024;
 /// Bytes at which a log entry is closed although more commands wait.
 pub const ENTRY_TARGET_BYTES: usize = 1024 * 1024;
 /// Keys removed by one proposed sweep of expired keys.
@@ -37,6 +39,8 @@ pub const GARBAGE_STEP_ROWS: usize = 512;
 pub const GARBAGE_STEPS_PER_TICK: usize = 8;
 /// Bytes of log in memory (`appendonly no`) at which it is let go at the latest.
 pub const MEMORY_LOG_MAX_BYTES: u64 = 64 * 1024 * 1024;
+/// Bytes that the compressed strings of one RDB value may become, all together.
+pub const RDB_EXPANDED_MAX_BYTES: usize = 4 << 30;
 /// Bytes of unsent replies at which a connection stops to execute commands, sends, and enforces its limit.
 pub const OUTPUT_TURN_BYTES: usize = 1024 * 1024;
 /// Bytes of replies at which a chunk of unsent ones is closed and the next begun.
@@ -94,6 +98,8 @@ pub const BUS_GATHER_US: u64 = 2000;
 pub const BUS_CONNECTIONS_MAX: usize = 1024;
 /// Requests of one connection that may be handled at a time; the connection is not read above it.
 pub const BUS_REQUESTS_IN_FLIGHT_MAX: usize = 4096;
+/// Clients of other nodes that may wait at the shards that a node leads; more have to ask again and again.
+pub const LOANS_MAX: usize = 2048;
 /// Different strangers that are named in the log, each once.
 pub const BUS_STRANGERS_LOGGED_MAX: usize = 256;
 /// Append requests of one group to one follower that may be unanswered at a time.
@@ -111,9 +117,11 @@ pub const SNAPSHOT_DEFAULT_BYTES_PER_SECOND: u64 = 128 * 1024 * 1024;
 
 const _: () = {
     assert!(ENTRY_TARGET_BYTES <= PROPOSAL_QUEUE_MAX_BYTES);
+    assert!(TRANSACTION_MAX_BYTES < LOG_PAYLOAD_MAX_BYTES, "a transaction is one log entry");
     assert!(READ_CHUNK_BYTES <= POOLED_BUFFER_MAX_BYTES);
     assert!(OUTPUT_CHUNK_BYTES <= POOLED_BUFFER_MAX_BYTES, "a chunk that was sent goes to the pool");
     assert!(OUTPUT_CHUNK_BYTES <= OUTPUT_TURN_BYTES);
+    assert!(LOANS_MAX < BUS_REQUESTS_IN_FLIGHT_MAX, "waiting clients leave room for requests");
     assert!(LOG_SEGMENT_MIN_BYTES < LOG_SEGMENT_DEFAULT_BYTES && LOG_SEGMENT_DEFAULT_BYTES <= LOG_SEGMENT_MAX_BYTES);
     assert!(LOG_PAYLOAD_MAX_BYTES < u32::MAX as usize - 1024, "a record's length is a u32");
     assert!(BUS_FRAME_MAX_BYTES < u32::MAX as usize - 1024, "a frame's length is a u32");

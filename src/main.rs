@@ -29,17 +29,24 @@ fn main() -> ExitCode {
         Ok(invocation) => invocation,
         Err(error) => error.exit(),
     };
-    if let Invocation::Cluster { command, password } = &invocation {
-        return match kvorum::admin::execute(command, password.as_deref()) {
-            Ok(text) => {
-                print!("{text}");
-                ExitCode::from(EXIT_OK)
-            }
-            Err(error) => {
-                eprintln!("kvorum: {error}");
-                ExitCode::from(EXIT_ERROR)
-            }
-        };
+    let as_client = match &invocation {
+        Invocation::Cluster { command, password } => {
+            Some(kvorum::admin::execute(command, password.as_deref()).map(|text| (text, true)))
+        }
+        Invocation::Import(options) => Some(kvorum::admin::import(options)),
+        Invocation::Export(options) => Some(kvorum::admin::export(options).map(|text| (text, true))),
+        Invocation::Server { .. } => None,
+    };
+    match as_client {
+        Some(Ok((text, complete))) => {
+            print!("{text}");
+            return ExitCode::from(if complete { EXIT_OK } else { EXIT_ERROR });
+        }
+        Some(Err(error)) => {
+            eprintln!("kvorum: {error}");
+            return ExitCode::from(EXIT_ERROR);
+        }
+        None => {}
     }
     let settings = match invocation.settings() {
         Ok(settings) => settings,

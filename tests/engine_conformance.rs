@@ -7,6 +7,10 @@
 
 #[path = "engine_conformance/model.rs"]
 mod model;
+#[path = "engine_conformance/streams.rs"]
+mod streams;
+#[path = "engine_conformance/zsets.rs"]
+mod zsets;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{Bound, RangeBounds};

@@ -214,7 +214,31 @@ macro_rules! golden {
     };
 }
 
-golden!(strings, numbers, lcs, expiry, keys, scan, hashes, command);
+golden!(
+    strings,
+    numbers,
+    lcs,
+    bitmaps,
+    hyperloglog,
+    sort,
+    expiry,
+    keys,
+    scan,
+    hashes,
+    command,
+    zsets,
+    zranges,
+    geo,
+    streams,
+    streams_groups,
+    streams_info,
+    lists,
+    hash_expiry,
+    sets,
+    dump,
+    dump_collections,
+    dump_streams
+);
 
 #[test]
 fn keyspaces_in_several_engines() {

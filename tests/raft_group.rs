@@ -31,7 +31,7 @@ struct Machine {
 }
 
 impl StateMachine for Machine {
-    fn apply(&mut self, index: LogIndex, payload: &Bytes) -> io::Result<()> {
+    fn apply(&mut self, index: LogIndex, _: u64, payload: &Bytes) -> io::Result<()> {
         let mut seen = self.seen.lock();
         assert!(index.0 > seen.last, "entries come in order, once");
         seen.last = index.0;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use kvorum::command::{Shared, find};
 use kvorum::raft::{FsyncPolicy, LogOptions, SharedLog};
 use kvorum::resp::{Protocol, ReplyBuffer};
-use kvorum::shard::{Mailbox, Run, Shard, ShardOptions, clock, wait_done};
+use kvorum::shard::{Executed, Mailbox, Manner, ReadPolicy, Run, Shard, ShardOptions, Watched, clock, wait_done};
 use kvorum::storage::{EncodingSettings, EngineKind, KeyspaceRule, KeyspaceRules};
 use kvorum::types::{Db, NodeId, ShardId, UnixMs};
 
@@ -26,7 +26,7 @@ async fn open(dir: &Path, rules: KeyspaceRules) -> Node {
         rules: Arc::new(rules),
         encoding: EncodingSettings::default(),
         rows: Default::default(),
-        shared: Shared { databases: 16, bulk_max_bytes: 1 << 29 },
+        shared: Shared { databases: 16, bulk_max_bytes: 1 << 29, one_shard: true },
         snapshot_log_bytes: u64::MAX,
         snapshot_log_entries: u64::MAX,
         counters: Arc::default(),
@@ -44,6 +44,15 @@ impl Node {
         self.log.close().expect("the log closes");
     }
 
+    /// Executes a run whatever it is, and returns the replies.
+    async fn execute(&self, run: &mut Run) -> String {
+        let manner = Manner { protocol: Protocol::Resp2, touch: true, policy: ReadPolicy::Lease, count: true };
+        match self.shard.execute(run, &Mailbox::new(), manner).await {
+            Executed::Done(replies, _) => String::from_utf8(replies.to_vec()).expect("replies are text here"),
+            other => panic!("{other:?}"),
+        }
+    }
+
     /// Sends commands as one run and returns the replies.
     async fn run(&self, db: u16, commands: &[&[&str]]) -> String {
         let mailbox = Mailbox::new();
@@ -53,9 +62,8 @@ impl Node {
             let spec = find(args[0]).expect("the command exists");
             if self.shard.spans_engines(spec, Db(db), &args) {
                 assert_eq!(commands.len(), 1, "commands across engines go alone");
-                let args = args.iter().map(|arg| arg.to_vec()).collect();
-                let reply = self.shard.execute_across_engines(spec, Db(db), args, Protocol::Resp2).await;
-                return String::from_utf8(reply).expect("replies are text here");
+                run.push_write(spec, Db(db), &args);
+                return self.execute(&mut run).await;
             }
             match spec.handler {
                 kvorum::command::Handler::Write(_) => run.push_write(spec, Db(db), &args),
@@ -161,6 +169,120 @@ async fn values_move_between_engines_and_survive_a_restart() {
     assert_eq!(node.run(0, &[&["MSET", "p", "1", "lsm:p", "2", "tree:p", "3"]]).await, "+OK\r\n");
     assert_eq!(node.run(0, &[&["EXISTS", "a", "lsm:a", "tree:x", "x", "m", "p", "lsm:p", "tree:p"]]).await, ":5\r\n");
     assert_eq!(node.run(0, &[&["HGET", "tree:h", "f"]]).await, "$1\r\nv\r\n");
+    let digest = node.digest();
+    node.close().await;
+    let node = open(dir.path(), three_engines()).await;
+    assert_eq!(node.digest(), digest);
+    node.close().await;
+}
+
+/// A transaction of commands in database 0.
+fn transaction(commands: &[&[&str]]) -> Run {
+    let mut run = Run::default();
+    run.push_transaction(commands.len());
+    for command in commands {
+        let args: Vec<&[u8]> = command.iter().map(|arg| arg.as_bytes()).collect();
+        let spec = find(args[0]).expect("the command exists");
+        match spec.handler {
+            kvorum::command::Handler::Write(_) => run.push_write(spec, Db(0), &args),
+            _ => run.push_read(spec, Db(0), &args),
+        }
+    }
+    run
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn transactions_have_one_reply_and_obey_what_is_watched() {
+    for engine in EngineKind::ALL {
+        let dir = tempfile::tempdir().expect("a directory");
+        let node = open(dir.path(), one_engine(engine)).await;
+        let watch = |key: &'static str| match node.shard.watch_now(Db(0), &[key.as_bytes()], None, None) {
+            Some(Watched::Yes(watch)) => watch,
+            other => panic!("{other:?}"),
+        };
+        let mut both = transaction(&[&["SET", "a", "1"], &["GET", "a"], &["HGET", "a", "f"], &["INCR", "a"]]);
+        let expected =
+            "*4\r\n+OK\r\n$1\r\n1\r\n-WRONGTYPE Operation against a key holding the wrong kind of value\r\n:2\r\n";
+        assert_eq!(node.execute(&mut both).await, expected, "{engine}");
+        assert_eq!(node.execute(&mut transaction(&[&["GET", "a"]])).await, "*1\r\n$1\r\n2\r\n", "{engine}");
+        assert_eq!(node.execute(&mut transaction(&[])).await, "*0\r\n", "{engine}");
+        for commands in [&[&["INCR", "a"][..]][..], &[&["GET", "a"]], &[]] {
+            let (holds, fails) = (watch("a"), watch("a"));
+            let mut run = transaction(commands);
+            run.require(holds);
+            assert!(node.execute(&mut run).await.starts_with(&format!("*{}\r\n", commands.len())), "{engine}");
+            node.run(0, &[&["APPEND", "a", "0"]]).await;
+            let mut run = transaction(commands);
+            run.require(fails);
+            assert_eq!(node.execute(&mut run).await, "*-1\r\n", "{engine}");
+            node.shard.unwatch(holds);
+            node.shard.unwatch(fails);
+        }
+        let forgotten = watch("a");
+        node.shard.unwatch(forgotten);
+        let mut run = transaction(&[&["DEL", "a"]]);
+        run.require(forgotten);
+        assert_eq!(node.execute(&mut run).await, "*-1\r\n", "{engine}: what is not known does not hold");
+        let digest = node.digest();
+        node.close().await;
+        let node = open(dir.path(), one_engine(engine)).await;
+        assert_eq!(node.digest(), digest, "{engine}");
+        node.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_transactions_that_watch_the_same_key_one_is_executed() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let node = open(dir.path(), one_engine(EngineKind::Hash)).await;
+    for round in 0..50 {
+        let mut done = Vec::new();
+        for _ in 0..8 {
+            let Some(Watched::Yes(watch)) = node.shard.watch_now(Db(0), &[b"a"], None, None) else {
+                panic!("it leads")
+            };
+            let mut run = transaction(&[&["INCR", "a"]]);
+            run.require(watch);
+            done.push(run);
+        }
+        let replies = futures_util::future::join_all(done.iter_mut().map(|run| node.execute(run))).await;
+        let executed = replies.iter().filter(|reply| reply.starts_with("*1")).count();
+        assert_eq!(executed, 1, "round {round}: {replies:?}");
+    }
+    assert_eq!(node.run(0, &[&["GET", "a"]]).await, "$2\r\n50\r\n");
+    node.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn transactions_across_engines_are_logged_as_their_effects() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let node = open(dir.path(), three_engines()).await;
+    node.run(0, &[&["SET", "a", "1", "EX", "1000"], &["HSET", "lsm:h", "f", "v"], &["SET", "tree:x", "y"]]).await;
+    let commands: &[&[&str]] = &[
+        &["APPEND", "a", "0"],
+        &["RENAME", "a", "lsm:a"],
+        &["INCR", "lsm:a"],
+        &["RENAME", "a", "lsm:a"],
+        &["COPY", "lsm:h", "h"],
+        &["DEL", "tree:x"],
+        &["GET", "lsm:a"],
+    ];
+    let expected = "*7\r\n:2\r\n+OK\r\n:11\r\n-ERR no such key\r\n:1\r\n:1\r\n$2\r\n11\r\n";
+    assert_eq!(node.execute(&mut transaction(commands)).await, expected);
+    assert_eq!(node.run(0, &[&["MGET", "a", "lsm:a", "tree:x"]]).await, "*3\r\n$-1\r\n$2\r\n11\r\n$-1\r\n");
+    assert_eq!(node.run(0, &[&["TTL", "lsm:a"]]).await, ":1000\r\n");
+    assert_eq!(node.run(0, &[&["HGET", "h", "f"]]).await, "$1\r\nv\r\n");
+    let Some(Watched::Yes(watch)) = node.shard.watch_now(Db(0), &[b"h"], None, None) else { panic!("it leads") };
+    let mut moves = transaction(&[&["RENAME", "h", "tree:h"]]);
+    moves.require(watch);
+    assert_eq!(node.execute(&mut moves).await, "*1\r\n+OK\r\n");
+    // The rename was a change.
+    assert_eq!(node.execute(&mut moves).await, "*-1\r\n");
+    let refused = node.execute(&mut transaction(&[&["RENAME", "tree:h", "h"], &["FLUSHALL"]])).await;
+    assert!(
+        refused.starts_with("-EXECABORT Transaction discarded because of: FLUSHALL concerns all keys"),
+        "{refused}"
+    );
     let digest = node.digest();
     node.close().await;
     let node = open(dir.path(), three_engines()).await;

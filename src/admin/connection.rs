@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// How long it may take to connect.
@@ -29,6 +30,14 @@ pub enum AdminError {
         /// The node.
         address: String,
         /// Its words.
+        message: String,
+    },
+    /// A file cannot be read or written.
+    #[error("{}: {message}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
         message: String,
     },
     /// What answers is not a node of a cluster.
@@ -101,6 +110,11 @@ impl Connection {
             }
         }
         Err(io_error(problem))
+    }
+
+    /// The connection itself.
+    pub(super) fn into_stream(self) -> BufReader<TcpStream> {
+        self.stream
     }
 
     /// Sends a command and waits for its reply.

@@ -1,17 +1,32 @@
-//! `kvorum cluster …`: what an operator does to a cluster, from a command line.
+//! `kvorum cluster …`, `kvorum import` and `kvorum export`: what an operator does from a command line.
 //!
 //! The nodes do the work; this asks them, over the protocol that clients speak, and prints what they say.
 
 mod connection;
+mod export;
+mod import;
+mod pipeline;
+mod progress;
 
 use std::time::Duration;
 
 pub use connection::{AdminError, Connection, Value};
+pub use export::{ExportOptions, export};
+pub use import::{ImportOptions, import};
 
 /// How long a node may take to answer a question.
 const ANSWER_PATIENCE: Duration = Duration::from_secs(10);
 /// How long the making of a cluster may take.
 const CREATE_PATIENCE: Duration = Duration::from_secs(90);
+
+/// A node, and how to be let in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Node {
+    /// `HOST:PORT`
+    pub address: String,
+    /// Its password.
+    pub password: Option<String>,
+}
 
 /// What is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]

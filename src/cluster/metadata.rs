@@ -341,7 +341,7 @@ fn read_payload(payload: &[u8]) -> io::Result<Transaction> {
 }
 
 impl StateMachine for Machine {
-    fn apply(&mut self, _: LogIndex, payload: &Bytes) -> io::Result<()> {
+    fn apply(&mut self, _: LogIndex, _: u64, payload: &Bytes) -> io::Result<()> {
         let transaction = read_payload(payload)?;
         let accepted = self.inner.commit(&transaction);
         if let Some(outcome) = self.inner.outcomes.lock().get_mut(&transaction.ticket) {

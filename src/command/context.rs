@@ -4,7 +4,10 @@ use std::cell::Cell;
 
 use super::error::CommandError;
 use crate::storage::store::Store;
-use crate::storage::{Address, Engine, Expiry, HashRead, KeyMeta, StorageResult, StringValue};
+use crate::storage::streams::StreamView;
+use crate::storage::{
+    Address, Engine, Expiry, HashRead, KeyMeta, ListRead, SetRead, StorageResult, StringValue, ZsetRead,
+};
 use crate::types::rng::Rng;
 use crate::types::{Db, UnixMs};
 
@@ -15,6 +18,8 @@ pub struct Shared {
     pub databases: u16,
     /// `proto-max-bulk-len`: longest string a command may build, in bytes.
     pub bulk_max_bytes: i64,
+    /// Whether the shard has all keys, so that a command may look at keys that its arguments do not name.
+    pub one_shard: bool,
 }
 
 /// What a read sees: a store that cannot be changed, a time, and counters.
@@ -68,6 +73,30 @@ impl<'a> ReadContext<'a> {
     pub fn hash(&self, key: &[u8]) -> StorageResult<Option<HashRead<'a>>> {
         let at = self.at(key).touching(self.touch);
         Ok(self.count(self.engine(at).hash(at, self.now)?))
+    }
+
+    /// Looks up a list, counting a hit or a miss.
+    pub fn list(&self, key: &[u8]) -> StorageResult<Option<ListRead<'a>>> {
+        let at = self.at(key).touching(self.touch);
+        Ok(self.count(self.engine(at).list(at, self.now)?))
+    }
+
+    /// Looks up a sorted set, counting a hit or a miss.
+    pub fn zset(&self, key: &[u8]) -> StorageResult<Option<ZsetRead<'a>>> {
+        let at = self.at(key).touching(self.touch);
+        Ok(self.count(self.engine(at).zset(at, self.now)?))
+    }
+
+    /// Looks up a stream, counting a hit or a miss.
+    pub fn stream(&self, key: &[u8]) -> StorageResult<Option<Box<dyn StreamView + 'a>>> {
+        let at = self.at(key).touching(self.touch);
+        Ok(self.count(self.engine(at).stream(at, self.now)?))
+    }
+
+    /// Looks up a set, counting a hit or a miss.
+    pub fn members(&self, key: &[u8]) -> StorageResult<Option<SetRead<'a>>> {
+        let at = self.at(key).touching(self.touch);
+        Ok(self.count(self.engine(at).members(at, self.now)?))
     }
 
     /// Kind and expiry of a key; counts nothing.
@@ -154,6 +183,24 @@ impl WriteContext<'_> {
     pub fn hash(&self, key: &[u8]) -> StorageResult<Option<HashRead<'_>>> {
         let at = self.at(key);
         self.engine(at).hash(at, self.now)
+    }
+
+    /// Looks up a list.
+    pub fn list(&self, key: &[u8]) -> StorageResult<Option<ListRead<'_>>> {
+        let at = self.at(key);
+        self.engine(at).list(at, self.now)
+    }
+
+    /// Looks up a sorted set.
+    pub fn zset(&self, key: &[u8]) -> StorageResult<Option<ZsetRead<'_>>> {
+        let at = self.at(key);
+        self.engine(at).zset(at, self.now)
+    }
+
+    /// Looks up a set.
+    pub fn members(&self, key: &[u8]) -> StorageResult<Option<SetRead<'_>>> {
+        let at = self.at(key);
+        self.engine(at).members(at, self.now)
     }
 
     /// Counts a hit or a miss, for the writes that also answer what they found.

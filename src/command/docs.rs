@@ -4,6 +4,7 @@
 //! replies have Redis 7.2's shape: flags and sets in RESP3 are sets, key specifications are maps of
 //! `begin_search` and `find_keys`, and subcommands are nested in their container.
 
+mod complexity;
 mod entry;
 mod help;
 mod info;
@@ -15,6 +16,7 @@ use crate::resp::Reply;
 use crate::types::glob;
 use entry::Entry;
 
+pub use complexity::complexity_table;
 pub use help::help;
 
 /// Runs `COMMAND` and its subcommands; `args[0]` is `COMMAND` itself. Arities have been checked.

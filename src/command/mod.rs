@@ -10,6 +10,7 @@
 //!   nothing.
 //! - Reads cannot change the store: [`ReadContext`] has no mutators.
 
+mod blocking;
 pub mod context;
 pub mod cursor;
 pub mod docs;
@@ -17,15 +18,25 @@ pub mod error;
 pub mod spec;
 pub mod table;
 
+mod bitmaps;
 mod databases;
+mod dump;
+mod geo;
 mod hashes;
+mod hyperloglog;
 mod keys;
+mod lists;
 mod ranges;
 mod scan;
 mod server;
+mod sets;
+mod sort;
+pub mod streams;
 mod strings;
 mod text;
+mod zsets;
 
+pub use blocking::Waiting;
 pub use context::{ReadContext, Shared, WriteContext};
 pub use cursor::Cursor;
 pub use error::CommandError;

@@ -11,7 +11,7 @@ use super::error::{CommandError, CommandResult, SYNTAX};
 use super::spec::{Arg, Arity, CommandSpec, Flags, Group, Handler};
 use super::text::{reply_len, reply_string};
 use crate::resp::{Protocol, Reply};
-use crate::storage::{EngineKind, KeyspaceRule, Kind, StorageResult};
+use crate::storage::{EngineKind, KeyspaceRule, Kind, Object, StorageResult};
 
 /// The commands of this family.
 pub(super) static COMMANDS: &[CommandSpec] = &[
@@ -100,7 +100,7 @@ fn keyrange(ctx: &ReadContext<'_>, args: &[&[u8]], reply: &mut Reply<'_>) -> Com
     Ok(())
 }
 
-/// Replies with a string, or with the fields and values of a hash.
+/// Replies with the whole value: a string, fields and values, elements, members, or members and scores.
 fn reply_value(ctx: &ReadContext<'_>, key: &[u8], kind: Kind, reply: &mut Reply<'_>) -> CommandResult {
     let at = ctx.at(key);
     let engine = ctx.engine(at);
@@ -120,6 +120,29 @@ fn reply_value(ctx: &ReadContext<'_>, key: &[u8], kind: Kind, reply: &mut Reply<
             }
             None => reply.null(),
         },
+        Kind::Zset => match engine.zset(at, ctx.now)? {
+            Some(zset) => super::zsets::reply_whole(&zset, reply)?,
+            None => reply.null(),
+        },
+        Kind::List => match engine.list(at, ctx.now)? {
+            Some(list) => {
+                reply.array(usize::try_from(list.len()).expect("counts fit the address space"));
+                list.walk(0, false, &mut |element| {
+                    reply.bulk(element);
+                    true
+                })?;
+            }
+            None => reply.null(),
+        },
+        Kind::Set => match engine.set_object(at, ctx.now)? {
+            Some(Object::Set(members)) => {
+                reply.set(members.len());
+                members.iter().for_each(|member| reply.bulk(member));
+            }
+            _ => reply.null(),
+        },
+        // A log may be of any length: XRANGE reads it.
+        Kind::Stream => reply.null(),
     }
     Ok(())
 }

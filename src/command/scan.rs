@@ -1,4 +1,4 @@
-//! What SCAN and HSCAN have in common: cursors and options.
+//! What SCAN, HSCAN and SSCAN have in common: cursors and options.
 
 use super::cursor::Cursor;
 use super::error::{CommandError, SYNTAX};
@@ -49,6 +49,12 @@ impl<'a> Options<'a> {
     /// Options of HSCAN.
     pub(super) fn of_hscan(args: &'a [&'a [u8]]) -> Result<Self, CommandError> {
         Self::parse(Cursor::new(args, 3), false)
+    }
+
+    /// Options of SSCAN.
+    pub(super) fn of_sscan(args: &'a [&'a [u8]]) -> Result<Self, CommandError> {
+        let options = Self::of_hscan(args)?;
+        if options.no_values { Err(SYNTAX) } else { Ok(options) }
     }
 
     fn parse(mut cursor: Cursor<'a>, keys: bool) -> Result<Self, CommandError> {

@@ -23,6 +23,10 @@ pub struct CommandSpec {
     pub summary: &'static str,
     /// Big-O, as Redis's documentation puts it.
     pub complexity: &'static str,
+    /// The same in the two row engines, where it is not the same.
+    pub complexity_rows: Option<&'static str>,
+    /// The same in the B+ tree engine, where it differs from the LSM engine.
+    pub complexity_btree: Option<&'static str>,
     /// Its arguments after the name, for `COMMAND DOCS`.
     pub args: &'static [Arg],
     /// Redis's hints to proxies and clients, such as `nondeterministic_output`.
@@ -47,6 +51,8 @@ impl CommandSpec {
         keys: &[],
         summary: "",
         complexity: "",
+        complexity_rows: None,
+        complexity_btree: None,
         args: &[],
         tips: &[],
         deprecated: None,
@@ -132,7 +138,9 @@ pub enum ServerCommand {
     Config,
     Dbsize,
     Debug,
+    Discard,
     Echo,
+    Exec,
     Hello,
     Info,
     Keyspace,
@@ -140,6 +148,8 @@ pub enum ServerCommand {
     Latency,
     Memory,
     Monitor,
+    Pfselftest,
+    Multi,
     Ping,
     Quit,
     Readonly,
@@ -151,7 +161,9 @@ pub enum ServerCommand {
     Shutdown,
     Slowlog,
     Time,
+    Unwatch,
     Wait,
+    Watch,
 }
 
 /// How many arguments a command takes, its name included.
@@ -225,24 +237,40 @@ impl Flags {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the families' own names")]
 pub enum Group {
+    Bitmap,
     Cluster,
     Connection,
     Generic,
+    Geo,
     Hash,
+    Hyperloglog,
+    List,
     Server,
+    SortedSet,
+    Stream,
+    Set,
     String,
+    Transactions,
 }
 
 impl Group {
     /// The name that `COMMAND DOCS` gives.
     pub fn name(self) -> &'static str {
         match self {
+            Self::Bitmap => "bitmap",
             Self::Cluster => "cluster",
             Self::Connection => "connection",
             Self::Generic => "generic",
+            Self::Geo => "geo",
             Self::Hash => "hash",
+            Self::Hyperloglog => "hyperloglog",
+            Self::List => "list",
             Self::Server => "server",
+            Self::SortedSet => "sorted-set",
+            Self::Stream => "stream",
+            Self::Set => "set",
             Self::String => "string",
+            Self::Transactions => "transactions",
         }
     }
 }
@@ -270,6 +298,10 @@ pub enum Access {
     Remove,
     /// `OW INSERT`
     Create,
+    /// `RW ACCESS`: reads the value, and may note something in it that changes nothing about what it stands for.
+    Note,
+    /// `RW ACCESS INSERT`
+    ReadInsert,
     /// `RW ACCESS UPDATE VARIABLE_FLAGS`: the arguments decide between [`Self::ReadWrite`] and
     /// [`Self::Overwrite`], as in SET with and without GET.
     Variable,
@@ -287,6 +319,18 @@ pub enum KeySpec {
         last: i16,
         /// Distance between keys.
         step: i16,
+        /// What is done with them.
+        access: Access,
+    },
+    /// A literal word at index `from` or behind it, and after it keys up to a share of the arguments that are left.
+    Keyword {
+        /// The word, in upper case.
+        word: &'static str,
+        /// Index where the search for it begins.
+        from: i16,
+        /// Keys are the first of so many equal parts of what is left; 0 for one key behind the last such word, if there
+        /// is any.
+        limit: i16,
         /// What is done with them.
         access: Access,
     },

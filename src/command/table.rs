@@ -9,19 +9,36 @@ use smallvec::SmallVec;
 
 use super::error::CommandError;
 use super::spec::{Access, CommandSpec, KeySpec, Subcommand};
-use super::{databases, hashes, keys, ranges, server, strings};
+use super::{
+    bitmaps, blocking, databases, dump, geo, hashes, hyperloglog, keys, lists, ranges, server, sets, sort, streams,
+    strings, zsets,
+};
 
 /// The families, in the order of [`all`] and of [`index_of`].
-static FAMILIES: [&[CommandSpec]; 9] = [
+static FAMILIES: &[&[CommandSpec]] = &[
     strings::COMMANDS,
     hashes::COMMANDS,
+    bitmaps::COMMANDS,
+    hyperloglog::COMMANDS,
+    lists::COMMANDS,
+    streams::COMMANDS,
+    zsets::COMMANDS,
+    zsets::RANGE_COMMANDS,
+    zsets::ALGEBRA_COMMANDS,
+    geo::COMMANDS,
+    hashes::EXPIRY_COMMANDS,
+    sets::COMMANDS,
     keys::COMMANDS,
+    dump::COMMANDS,
+    sort::COMMANDS,
     databases::COMMANDS,
     ranges::COMMANDS,
     server::CONNECTION_COMMANDS,
     server::CLUSTER_COMMANDS,
     server::PROCESS_COMMANDS,
     server::DIAGNOSIS_COMMANDS,
+    server::TRANSACTION_COMMANDS,
+    blocking::COMMANDS,
 ];
 
 /// Slots of the table; a power of two several times the number of commands, so that most names are
@@ -29,7 +46,13 @@ static FAMILIES: [&[CommandSpec]; 9] = [
 const TABLE_SLOTS: usize = 1024;
 
 /// A name and the command it is of.
-type Named = (Name, &'static CommandSpec);
+#[derive(Clone, Copy)]
+struct Named {
+    name: Name,
+    spec: &'static CommandSpec,
+    /// The name has other bytes than letters, so the form alone does not identify it.
+    has_underscore: bool,
+}
 
 static TABLE: LazyLock<Box<[Option<Named>; TABLE_SLOTS]>> = LazyLock::new(|| {
     let mut table = Box::new([None; TABLE_SLOTS]);
@@ -39,7 +62,7 @@ static TABLE: LazyLock<Box<[Option<Named>; TABLE_SLOTS]>> = LazyLock::new(|| {
         while table[slot].is_some() {
             slot = (slot + 1) % TABLE_SLOTS;
         }
-        table[slot] = Some((name, spec));
+        table[slot] = Some(Named { name, spec, has_underscore: spec.name.contains('_') });
     }
     table
 });
@@ -47,17 +70,17 @@ static TABLE: LazyLock<Box<[Option<Named>; TABLE_SLOTS]>> = LazyLock::new(|| {
 /// A name in a form in which comparing ignores case and costs two comparisons of words.
 ///
 /// Clearing one bit turns a lower-case letter into its upper case, and nothing else into a letter. So for
-/// names of letters alone, as those of all commands are, this form is the same exactly when the name is,
+/// names of letters alone, as those of most commands are, this form is the same exactly when the name is,
 /// but for case.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Name {
-    words: [u64; 2],
+    words: [u64; 3],
     len: usize,
 }
 
 impl Name {
     /// No command has a longer name.
-    const MAX_BYTES: usize = 16;
+    const MAX_BYTES: usize = 24;
 
     #[inline]
     fn new(name: &[u8]) -> Option<Self> {
@@ -65,8 +88,9 @@ impl Name {
         if name.len() > Self::MAX_BYTES {
             return None;
         }
-        let (low, high) = name.split_at(name.len().min(8));
-        Some(Self { words: [word(low) & UPPER, word(high) & UPPER], len: name.len() })
+        let (first, rest) = name.split_at(name.len().min(8));
+        let (second, third) = rest.split_at(rest.len().min(8));
+        Some(Self { words: [first, second, third].map(|part| word(part) & UPPER), len: name.len() })
     }
 
     /// The slot where the search for the name begins.
@@ -74,7 +98,8 @@ impl Name {
     fn slot(self) -> usize {
         /// The golden ratio's fraction: spreads the input over the high bits.
         const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
-        let hash = (self.words[0] ^ self.words[1].rotate_left(29)).wrapping_mul(SPREAD);
+        let [first, second, third] = self.words;
+        let hash = (first ^ second.rotate_left(29) ^ third.rotate_left(43)).wrapping_mul(SPREAD);
         (hash >> (u64::BITS - TABLE_SLOTS.ilog2())) as usize
     }
 }
@@ -98,12 +123,13 @@ fn word(bytes: &[u8]) -> u64 {
 /// The command of a name, in any case.
 #[inline]
 pub fn find(name: &[u8]) -> Option<&'static CommandSpec> {
-    let name = Name::new(name)?;
+    let asked = Name::new(name)?;
     let table = &**TABLE;
-    let mut slot = name.slot();
-    while let Some((other, spec)) = table[slot] {
-        if other == name {
-            return Some(spec);
+    let mut slot = asked.slot();
+    while let Some(Named { name: other, spec, has_underscore }) = table[slot] {
+        if other == asked {
+            let same = !has_underscore || spec.name.as_bytes().eq_ignore_ascii_case(name);
+            return same.then_some(spec);
         }
         slot = (slot + 1) % TABLE_SLOTS;
     }
@@ -123,7 +149,7 @@ pub fn all() -> impl Iterator<Item = &'static CommandSpec> {
 pub fn index_of(spec: &CommandSpec) -> usize {
     let address = std::ptr::from_ref(spec).addr();
     let mut first = 0;
-    for family in &FAMILIES {
+    for family in FAMILIES {
         let range = family.as_ptr_range();
         if (range.start.addr()..range.end.addr()).contains(&address) {
             return first + (address - range.start.addr()) / size_of::<CommandSpec>();
@@ -165,6 +191,18 @@ fn add_positions(spec: &KeySpec, args: &[&[u8]], positions: &mut KeyPositions) -
             let end = if last < 0 { (args.len() + 1).saturating_sub(index(last)) } else { index(last) + 1 };
             (index(first), end, index(step), access)
         }
+        KeySpec::Keyword { word, from, limit, access } => {
+            let mut words = args.iter().skip(index(from));
+            let is_word = |arg: &&[u8]| arg.eq_ignore_ascii_case(word.as_bytes());
+            if limit == 0 {
+                // An option: the last one counts, and there need be none.
+                let first = words.rposition(is_word).map_or(args.len(), |at| index(from) + at + 1);
+                (first, first + 1, 1, access)
+            } else {
+                let first = index(from) + words.position(is_word).ok_or(INVALID)? + 1;
+                (first, first + (args.len() - first) / index(limit), 1, access)
+            }
+        }
         KeySpec::Counted { count_at, access } => {
             let at = index(count_at);
             let count = args.get(at).and_then(|arg| crate::types::number::parse_i64(arg)).ok_or(INVALID)?;
@@ -180,8 +218,12 @@ fn add_positions(spec: &KeySpec, args: &[&[u8]], positions: &mut KeyPositions) -
     Ok(())
 }
 
-/// What SET does with its key: with GET it also reads it.
+/// What SET does with its key: with GET it also reads it. And BITFIELD: with nothing but GETs it only reads.
 fn variable_access(args: &[&[u8]]) -> Access {
+    if args[0].eq_ignore_ascii_case(b"bitfield") {
+        let writes = |arg: &&[u8]| arg.eq_ignore_ascii_case(b"set") || arg.eq_ignore_ascii_case(b"incrby");
+        return if args.iter().skip(2).any(writes) { Access::ReadWrite } else { Access::Read };
+    }
     let reads = args.iter().skip(3).any(|arg| arg.eq_ignore_ascii_case(b"get"));
     if reads { Access::ReadWrite } else { Access::Overwrite }
 }

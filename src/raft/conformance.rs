@@ -19,7 +19,7 @@ use crate::types::{LogIndex, ShardId};
 struct Counter(u64);
 
 impl StateMachine for Counter {
-    fn apply(&mut self, _index: LogIndex, _payload: &Bytes) -> io::Result<()> {
+    fn apply(&mut self, _index: LogIndex, _term: u64, _payload: &Bytes) -> io::Result<()> {
         self.0 += 1;
         Ok(())
     }

@@ -70,11 +70,11 @@ use crate::types::LogIndex;
 /// What a group replicates onto.
 pub trait StateMachine: Send + 'static {
     /// Applies one committed payload. Called in log order, and in one process life never twice
-    /// for an index.
+    /// for an index. `term` is that of the leader that put the entry into the log.
     ///
     /// # Errors
     /// Only this machine's own failures; the group stops.
-    fn apply(&mut self, index: LogIndex, payload: &Bytes) -> io::Result<()>;
+    fn apply(&mut self, index: LogIndex, term: u64, payload: &Bytes) -> io::Result<()>;
     /// An entry that carries no payload (blank or membership) was applied.
     fn skip(&mut self, index: LogIndex) -> io::Result<()>;
     /// Freezes the state as of the last applied entry; the job writes it out without holding

@@ -124,7 +124,7 @@ impl RaftStateMachine<TypeConfig> for Adapter {
             let id = entry.log_id;
             let index = LogIndex(id.index);
             match entry.payload {
-                EntryPayload::Normal(payload) => self.machine()?.apply(index, &payload.0)?,
+                EntryPayload::Normal(payload) => self.machine()?.apply(index, id.leader_id.term, &payload.0)?,
                 EntryPayload::Blank => self.machine()?.skip(index)?,
                 EntryPayload::Membership(membership) => {
                     self.machine()?.skip(index)?;

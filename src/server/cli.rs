@@ -12,7 +12,8 @@ use clap::builder::ValueParser;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use super::banner::version;
-use crate::admin::ClusterCommand;
+use super::cli_transfer::{export_command, export_invocation, import_command, import_invocation};
+use crate::admin::{ClusterCommand, ExportOptions, ImportOptions};
 
 use super::settings::{Group, Kind, LoadError, SETTINGS, SettingSpec, Settings, When};
 
@@ -31,6 +32,7 @@ First minutes:
   redis-cli set greeting hello           any Redis client will do
   kvorum server --help                   all settings
   kvorum cluster --help                  three nodes or more as one store
+  kvorum import dump.rdb                 the data of a Redis server
 
 Exit codes: 0 after a clean shutdown, 1 on an error, 2 on a wrong command line.";
 
@@ -71,6 +73,10 @@ pub enum Invocation {
         /// The password of the nodes.
         password: Option<String>,
     },
+    /// `kvorum import`.
+    Import(ImportOptions),
+    /// `kvorum export`.
+    Export(ExportOptions),
 }
 
 impl Invocation {
@@ -80,6 +86,8 @@ impl Invocation {
         let matches = command().try_get_matches_from(args)?;
         match matches.subcommand() {
             Some(("cluster", cluster)) => Ok(cluster_invocation(cluster)),
+            Some(("import", import)) => Ok(import_invocation(import)),
+            Some(("export", export)) => Ok(export_invocation(export)),
             Some((_, server)) => {
                 Ok(Self::Server { config: server.get_one::<PathBuf>("config").cloned(), flags: flags(server) })
             }
@@ -91,7 +99,7 @@ impl Invocation {
     pub fn settings(&self) -> Result<Settings, LoadError> {
         match self {
             Self::Server { config, flags } => Settings::load(config.as_deref(), flags),
-            Self::Cluster { .. } => Settings::load(None, &[]),
+            Self::Cluster { .. } | Self::Import(_) | Self::Export(_) => Settings::load(None, &[]),
         }
     }
 }
@@ -106,6 +114,8 @@ pub fn command() -> Command {
         .arg_required_else_help(true)
         .subcommand(server_command())
         .subcommand(cluster_command())
+        .subcommand(import_command())
+        .subcommand(export_command())
 }
 
 const CLUSTER_AFTER: &str = "\
@@ -316,7 +326,7 @@ mod tests {
             assert_eq!(help.contains(&format!("--{} ", spec.name)), !spec.hidden, "{}", spec.name);
         }
         let short = server_command().render_help().to_string();
-        assert!(short.contains("--port ") && !short.contains("--rdbcompression "));
+        assert!(short.contains("--port ") && !short.contains("--rdb-del-sync-files "));
     }
 
     #[test]

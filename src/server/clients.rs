@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU16, AtomicU64, A
 
 use parking_lot::Mutex;
 
+use super::blocking::Waiter;
 use crate::command::CommandSpec;
 use crate::shard::Mailbox;
 
@@ -52,8 +53,18 @@ pub struct Client {
     pub bytes_out: AtomicU64,
     /// Commands executed.
     pub commands: AtomicU64,
+    /// Commands queued since MULTI, or -1 outside of a transaction.
+    pub queued: AtomicI64,
+    /// Bytes of those.
+    pub queued_bytes: AtomicUsize,
+    /// Keys it watches.
+    pub watched_keys: AtomicUsize,
     /// It waits for the end of a pause.
     pub blocked: AtomicBool,
+    /// It waits for a key to have something.
+    pub waits: AtomicBool,
+    /// How to end that.
+    pub waiter: Mutex<Option<Arc<Waiter>>>,
     /// It is shown the commands of all (`MONITOR`).
     pub monitor: AtomicBool,
     /// Lines for a monitor that its connection has not taken yet.
@@ -103,7 +114,12 @@ impl Client {
             bytes_in: AtomicU64::new(0),
             bytes_out: AtomicU64::new(0),
             commands: AtomicU64::new(0),
+            queued: AtomicI64::new(-1),
+            queued_bytes: AtomicUsize::new(0),
+            watched_keys: AtomicUsize::new(0),
             blocked: AtomicBool::new(false),
+            waits: AtomicBool::new(false),
+            waiter: Mutex::default(),
             monitor: AtomicBool::new(false),
             feed: Mutex::default(),
             killed: AtomicBool::new(false),

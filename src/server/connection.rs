@@ -94,6 +94,7 @@ pub async fn serve(server: Arc<Server>, stream: TcpStream, client: Arc<Client>) 
     }
     recycle(std::mem::take(&mut connection.input));
     recycle(connection.output.take_open());
+    connection.session.unwatch(&server);
     server.monitors.remove(&client);
     server.clients.remove(client.id);
 }
@@ -111,8 +112,16 @@ impl Connection {
                 }
                 Step::Again => continue,
                 Step::Wait(pending) => {
-                    let Some(reply) = self.interruptible(pending).await else { return End::Closed };
-                    if !drops_replies(&mut self.session) {
+                    let reply = match self.interruptible(pending).await {
+                        Ok(reply) => reply,
+                        Err(end) => return end,
+                    };
+                    // The commands of a transaction share the fate of EXEC.
+                    let is_dropped = match &self.session.executing {
+                        Some(executing) => executing.silent,
+                        None => drops_replies(&mut self.session),
+                    };
+                    if !is_dropped {
                         self.output.push(reply);
                     }
                     continue;
@@ -169,6 +178,13 @@ impl Connection {
     }
 
     fn process_batch(&mut self, batch: &mut Batch<'_>) -> Step {
+        if self.session.executing.is_some() {
+            match batch.go_on(&mut self.session, &mut self.output) {
+                Outcome::Wait(pending) => return Step::Wait(pending),
+                _ if self.session.closing => return Step::Close,
+                _ => {}
+            }
+        }
         if self.aside.is_none() && self.ahead.is_empty() {
             self.aside = self.inline.take();
         }
@@ -308,17 +324,25 @@ impl Connection {
         Ok(())
     }
 
-    /// Waits for a command, unless the client is killed or goes away meanwhile.
-    async fn interruptible(&mut self, mut pending: super::dispatch::Pending) -> Option<Vec<u8>> {
+    /// Waits for a command, unless the client is killed or, where it may wait for ever, goes away meanwhile.
+    async fn interruptible(&mut self, mut pending: super::dispatch::Pending) -> Result<Vec<u8>, End> {
         let _ = self.flush();
         let client = Arc::clone(&self.session.client);
-        std::future::poll_fn(move |cx| {
+        std::future::poll_fn(|cx| {
             if let Poll::Ready(reply) = pending.as_mut().poll(cx) {
-                return Poll::Ready(Some(reply));
+                return Poll::Ready(Ok(reply));
             }
             while client.mailbox.poll_poked(cx).is_ready() {
                 if client.is_killed() {
-                    return Poll::Ready(None);
+                    return Poll::Ready(Err(End::Closed));
+                }
+            }
+            // What it sends meanwhile is kept; that it goes away shows here only.
+            while client.waits.load(Ordering::Relaxed) && self.stream.poll_read_ready(cx).is_ready() {
+                match self.poll_fill(cx) {
+                    Poll::Ready(Ok(())) => {}
+                    Poll::Ready(Err(end)) => return Poll::Ready(Err(end)),
+                    Poll::Pending => break,
                 }
             }
             Poll::Pending
@@ -359,7 +383,8 @@ impl Connection {
             self.input = fresh_buffer();
         }
         let consumed = self.parser.consumed();
-        if consumed > 0 {
+        // Requests that wait to be dispatched are ranges of the input.
+        if consumed > 0 && self.ahead.is_empty() {
             self.input.drain(..consumed);
             self.parser.discard(consumed);
         }

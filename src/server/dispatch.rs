@@ -18,18 +18,20 @@ use smallvec::SmallVec;
 use super::Server;
 use super::clients::Client;
 use super::commands;
-use super::gather::{Parts, Whole};
+use super::gather::{Parts, Whole, execute_run};
 use super::router::{CROSS_SLOT, NO_SHARDS, Place, Router, Split};
 use super::runs::Runs;
 use super::session::{ReplyMode, Session};
+use super::transact::is_executed_at_once;
 use crate::command::table::{arity_error, unknown_command, unknown_subcommand};
 use crate::command::{
-    CommandError, CommandSpec, Flags, Handler, ReadContext, ServerCommand, Shared, find, find_subcommand, keys_of,
+    CommandError, CommandSpec, Flags, Handler, ReadContext, ServerCommand, Shared, Waiting, find, find_subcommand,
+    keys_of,
 };
 use crate::limits::{LOOK_AHEAD_COMMANDS_MAX, OUTPUT_TURN_BYTES};
 use crate::resp::ReplyBuffer;
 use crate::shard::stats::Tally;
-use crate::shard::{ReadPolicy, Shard, answers_value, clock};
+use crate::shard::{ReadPolicy, Run, answers_value, clock};
 use crate::storage::Address;
 use crate::storage::store::Store;
 use crate::types::rng::Rng;
@@ -136,6 +138,9 @@ impl<'s> Batch<'s> {
     ) -> Outcome {
         let start = out.len();
         let outcome = match self.checked(session, args) {
+            Ok(spec) if session.transaction.is_some() && !is_executed_at_once(spec) => {
+                self.queue(session, runs, spec, args, out)
+            }
             Ok(spec) => self.route(session, runs, spec, args, out),
             Err(_) if !runs.is_empty() => return Outcome::AfterRun,
             Err(_) if is_http(args[0]) => {
@@ -145,6 +150,7 @@ impl<'s> Batch<'s> {
                 Outcome::Done
             }
             Err(error) => {
+                session.abort_transaction();
                 self.note_rejection(args);
                 self.refuse(session, &error, out);
                 Outcome::Done
@@ -185,7 +191,7 @@ impl<'s> Batch<'s> {
 
     /// Counts a command that was refused before it began, if there is such a command.
     #[cold]
-    fn note_rejection(&self, args: &[&[u8]]) {
+    pub(super) fn note_rejection(&self, args: &[&[u8]]) {
         let Some(spec) = find(args[0]) else { return };
         if spec.subcommands.is_empty() || args.len() < 2 || find_subcommand(spec, args[1]).is_some() {
             self.server.counters.of_request(spec, args).rejected.fetch_add(1, Ordering::Relaxed);
@@ -194,7 +200,7 @@ impl<'s> Batch<'s> {
 
     /// Notes that a command begins, where others can see it.
     #[inline]
-    fn begin(&self, session: &Session, spec: &'static CommandSpec, args: &[&[u8]]) {
+    pub(super) fn begin(&self, session: &Session, spec: &'static CommandSpec, args: &[&[u8]]) {
         session.client.note_command(spec);
         if self.server.monitors.any() {
             self.server.monitors.show(&session.client, session.db, spec, args);
@@ -213,6 +219,16 @@ impl<'s> Batch<'s> {
             return if runs.is_empty() { Outcome::Paused } else { Outcome::AfterRun };
         }
         if let Handler::Server(command) = spec.handler {
+            if matches!(
+                command,
+                ServerCommand::Multi
+                    | ServerCommand::Exec
+                    | ServerCommand::Discard
+                    | ServerCommand::Watch
+                    | ServerCommand::Unwatch
+            ) {
+                return self.transact(session, runs, (spec, command), args, out);
+            }
             if !runs.is_empty() {
                 return Outcome::AfterRun;
             }
@@ -230,7 +246,18 @@ impl<'s> Batch<'s> {
                 return Outcome::Done;
             }
         }
-        match self.router.place(spec, args) {
+        let place = self.router.place(spec, args);
+        if let (Place::One(position), Some(waiting)) = (&place, Waiting::of(spec, args)) {
+            let shard = self.router.target(*position).serving();
+            if let Some(error) = self.server.write_refusal(spec, shard) {
+                return self.reject_write(session, runs, spec, &error, out);
+            }
+            if !runs.is_empty() {
+                return Outcome::AfterRun;
+            }
+            return self.wait(session, *position, (spec, waiting), args);
+        }
+        match place {
             Place::One(position) if writes => self.write(session, runs, position, spec, args, out),
             Place::One(position) if runs.concern(position) => {
                 if runs.reads() >= session.run_reads_max {
@@ -286,7 +313,7 @@ impl<'s> Batch<'s> {
 
     /// With `cluster-routing redirect`: where the client has to go instead, as Redis Cluster puts it.
     #[cold]
-    fn redirection(
+    pub(super) fn redirection(
         &self,
         session: &Session,
         spec: &'static CommandSpec,
@@ -385,7 +412,7 @@ impl<'s> Batch<'s> {
         if self.server.spans_engines(spec, session.db, args) {
             match shard {
                 _ if !runs.is_empty() => return Outcome::AfterRun,
-                Some(shard) => return self.across(session, shard, spec, args),
+                Some(_) => return self.across(session, position, spec, args),
                 // It goes alone to whoever leads.
                 None => {
                     self.begin(session, spec, args);
@@ -448,7 +475,7 @@ impl<'s> Batch<'s> {
     }
 
     /// Executes a command that concerns the session or the process.
-    fn serve(
+    pub(super) fn serve(
         &mut self,
         session: &mut Session,
         spec: &'static CommandSpec,
@@ -480,17 +507,18 @@ impl<'s> Batch<'s> {
     }
 
     /// A command that reads one engine and changes another.
-    fn across(&mut self, session: &Session, shard: &Arc<Shard>, spec: &'static CommandSpec, args: &[&[u8]]) -> Outcome {
+    fn across(&mut self, session: &Session, position: usize, spec: &'static CommandSpec, args: &[&[u8]]) -> Outcome {
         self.begin(session, spec, args);
         self.release();
         let timed = Timed { spec, started: clock::instant(), server: self.server, client: &session.client };
-        let shard = Arc::clone(shard);
-        let owned: Vec<Vec<u8>> = args.iter().map(|arg| arg.to_vec()).collect();
-        let (db, protocol) = (session.db, session.protocol);
+        let (server, router) = (Arc::clone(self.server), Arc::clone(self.router));
+        let (mailbox, manner) = (session.client.mailbox.sibling(), session.manner());
+        let mut run = Run::default();
+        run.push_write(spec, session.db, args);
         let pending = Box::pin(async move {
-            let reply = shard.execute_across_engines(spec, db, owned, protocol).await;
+            let reply = execute_run(&server, router.target(position), &mut run, &mailbox, manner).await;
             if reply.starts_with(b"-") {
-                shard.counters.errors.count_reply(&reply);
+                server.counters.errors.count_reply(&reply);
             }
             reply
         });
@@ -575,16 +603,16 @@ impl<'s> Batch<'s> {
 }
 
 /// A command of the server's own that is being timed.
-struct Timed<'a> {
-    spec: &'static CommandSpec,
-    started: std::time::Instant,
-    server: &'a Arc<Server>,
-    client: &'a Arc<Client>,
+pub(super) struct Timed<'a> {
+    pub(super) spec: &'static CommandSpec,
+    pub(super) started: std::time::Instant,
+    pub(super) server: &'a Arc<Server>,
+    pub(super) client: &'a Arc<Client>,
 }
 
 impl Timed<'_> {
     /// The command is over.
-    fn over(&self, args: &[&[u8]], failed: bool) {
+    pub(super) fn over(&self, args: &[&[u8]], failed: bool) {
         let nanos = u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX);
         let counters = &self.server.counters;
         counters.of_request(self.spec, args).record(nanos, failed, counters.tracks_latency());
@@ -592,7 +620,7 @@ impl Timed<'_> {
     }
 
     /// The command is over when the future is.
-    fn until_the_end(self, args: &[&[u8]], pending: Pending) -> Outcome {
+    pub(super) fn until_the_end(self, args: &[&[u8]], pending: Pending) -> Outcome {
         let (spec, started) = (self.spec, self.started);
         let (server, client) = (Arc::clone(self.server), Arc::clone(self.client));
         let args: Vec<Vec<u8>> = args.iter().map(|arg| arg.to_vec()).collect();
@@ -611,7 +639,7 @@ pub const NO_AUTH: CommandError = CommandError::Static("NOAUTH Authentication re
 /// This node cannot read a shard now.
 pub const CANNOT_SERVE_TEXT: &str = "CLUSTERDOWN this node cannot serve the shard now";
 
-fn full(runs: &Runs) -> Outcome {
+pub(super) fn full(runs: &Runs) -> Outcome {
     if runs.bytes() >= RUN_TARGET_BYTES
         || runs.len() >= crate::limits::COMMANDS_PER_TURN_MAX
         || runs.held_bytes() >= OUTPUT_TURN_BYTES

@@ -10,7 +10,7 @@ use super::Server;
 use super::cluster::forward;
 use super::dispatch::CANNOT_SERVE_TEXT;
 use super::merge::{Merge, Part, header, merge, next};
-use super::router::{Router, Split};
+use super::router::{Router, Split, Target};
 use crate::command::{CommandSpec, shard_walk};
 use crate::resp::Reply;
 use crate::shard::{Executed, Mailbox, Manner, Run};
@@ -55,6 +55,28 @@ impl Parts {
     }
 }
 
+/// Executes a run wherever its shard is; what went wrong is its reply.
+pub(super) async fn execute_run(
+    server: &Server,
+    target: &Target,
+    run: &mut Run,
+    mailbox: &Arc<Mailbox>,
+    manner: Manner,
+) -> Vec<u8> {
+    if let Some(cluster) = server.cluster.as_deref() {
+        return forward::execute(cluster, target, run, mailbox, manner).await.replies.to_vec();
+    }
+    let executed = match target.local() {
+        Some(shard) => shard.execute(run, mailbox, manner).await,
+        None => Executed::Refused(CANNOT_SERVE_TEXT),
+    };
+    match executed {
+        Executed::Done(replies, _) => replies.to_vec(),
+        Executed::NotLeader(_) => format!("-{CANNOT_SERVE_TEXT}\r\n").into_bytes(),
+        Executed::Refused(text) => format!("-{text}\r\n").into_bytes(),
+    }
+}
+
 fn borrowed(args: &Owned) -> SmallVec<[&[u8]; 8]> {
     args.iter().map(Vec::as_slice).collect()
 }
@@ -67,18 +89,7 @@ impl Whole {
         let target = self.router.target(position);
         // Parts are not counted: the whole is.
         let manner = Manner { count: false, ..self.manner };
-        if let Some(cluster) = self.server.cluster.as_deref() {
-            return forward::execute(cluster, target, &mut run, &self.mailbox, manner).await.replies.to_vec();
-        }
-        let executed = match target.local() {
-            Some(shard) => shard.execute(&mut run, &self.mailbox, manner).await,
-            None => Executed::Refused(CANNOT_SERVE_TEXT),
-        };
-        match executed {
-            Executed::Done(replies, _) => replies.to_vec(),
-            Executed::NotLeader(_) => format!("-{CANNOT_SERVE_TEXT}\r\n").into_bytes(),
-            Executed::Refused(text) => format!("-{text}\r\n").into_bytes(),
-        }
+        execute_run(&self.server, target, &mut run, &self.mailbox, manner).await
     }
 
     /// A read that is divided over shards, all at the same time.

@@ -8,7 +8,9 @@
 
 mod ahead;
 pub mod banner;
+pub mod blocking;
 pub mod cli;
+mod cli_transfer;
 pub mod clients;
 pub mod cluster;
 pub mod commands;
@@ -24,10 +26,13 @@ pub mod process;
 pub mod router;
 pub mod run;
 pub mod runs;
+pub mod save;
 pub mod session;
 pub mod settings;
 pub mod shards;
 pub mod stats;
+mod transact;
+pub mod transaction;
 pub mod whole;
 
 pub use process::Server;

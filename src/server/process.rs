@@ -124,6 +124,8 @@ pub struct Server {
     over_memory: AtomicBool,
     /// All shards take snapshots, one after the other.
     pub(super) saving: AtomicBool,
+    /// The last RDB file could not be written.
+    pub(super) rdb_failed: AtomicBool,
     pause: Pause,
     shutdown: Mutex<Option<ShutdownMode>>,
     shutdown_asked: Notify,
@@ -161,6 +163,7 @@ impl Server {
             port,
             over_memory: AtomicBool::new(false),
             saving: AtomicBool::new(false),
+            rdb_failed: AtomicBool::new(false),
             pause: Pause::default(),
             shutdown: Mutex::new(None),
             shutdown_asked: Notify::new(),

@@ -199,6 +199,24 @@ impl Runs {
         }
     }
 
+    /// Adds a transaction.
+    pub fn push_transaction(&mut self, position: usize, commands: &[(&'static CommandSpec, Db, Vec<&[u8]>)]) {
+        let index = match self.find(position) {
+            Some(index) => index,
+            None => {
+                self.begin_order();
+                self.open(position)
+            }
+        };
+        self.lanes[index].run.push_transaction(commands.len());
+        for (spec, db, args) in commands {
+            self.add(index, spec, *db, args);
+        }
+        if self.active > 1 || !self.order.is_empty() {
+            self.order.push(Item::Lane(index));
+        }
+    }
+
     /// Adds a command to several runs; its reply is merged.
     pub fn push_split(&mut self, split: &Split<'_>, spec: &'static CommandSpec, db: Db) {
         self.begin_order();

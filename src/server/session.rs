@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::clients::Client;
+use super::transaction::{Executing, Transaction, Watches};
 use crate::limits::{COMMANDS_PER_TURN_MAX, OUTPUT_TURN_BYTES, RUN_READS_AT_FIRST};
 use crate::resp::Protocol;
 use crate::shard::{Manner, ReadPolicy};
@@ -39,6 +40,11 @@ pub struct Session {
     pub asking: bool,
     /// Close after the replies so far were sent.
     pub closing: bool,
+    /// What was queued since MULTI, if a transaction is open.
+    pub transaction: Option<Box<Transaction>>,
+    /// The transaction that is being executed, where that takes several steps.
+    pub executing: Option<Box<Executing>>,
+    pub(super) watches: Watches,
     /// What others see of it.
     pub client: Arc<Client>,
 }
@@ -55,6 +61,9 @@ impl Session {
             read_policy,
             asking: false,
             closing: false,
+            transaction: None,
+            executing: None,
+            watches: Watches::default(),
             client,
         }
     }
@@ -105,6 +114,7 @@ impl Session {
         self.reply_mode = ReplyMode::On;
         self.read_policy = ReadPolicy::Lease;
         self.asking = false;
+        self.take_transaction();
         self.client.set_name("");
         self.client.no_evict.store(false, Ordering::Relaxed);
         self.client.no_touch.store(false, Ordering::Relaxed);

@@ -84,6 +84,7 @@ pub fn shared(settings: &Settings) -> Shared {
     Shared {
         databases: u16::try_from(settings.int(Setting::Databases)).unwrap_or(u16::MAX),
         bulk_max_bytes: settings.int(Setting::ProtoMaxBulkLen),
+        one_shard: !settings.bool(Setting::ClusterEnabled) && settings.int(Setting::Shards) == 1,
     }
 }
 

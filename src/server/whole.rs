@@ -26,6 +26,15 @@ pub struct KeyCount {
     pub expires: u64,
 }
 
+/// Something is being saved.
+pub(super) struct Saving<'a>(&'a Server);
+
+impl Drop for Saving<'_> {
+    fn drop(&mut self) {
+        self.0.saving.store(false, Relaxed);
+    }
+}
+
 /// A shard cannot be read now.
 #[derive(Debug, thiserror::Error)]
 #[error("a shard cannot be read now")]
@@ -192,16 +201,21 @@ impl Server {
     /// # Errors
     /// When one is being taken already, or a file cannot be written.
     pub async fn snapshot(&self) -> Result<(), SnapshotError> {
-        struct Saving<'a>(&'a Server);
-        impl Drop for Saving<'_> {
-            fn drop(&mut self) {
-                self.0.saving.store(false, Relaxed);
-            }
-        }
+        self.snapshot_shards(self.begin_saving()?).await
+    }
+
+    /// Notes that something is being saved, until what is answered is dropped.
+    ///
+    /// # Errors
+    /// When something is being saved already.
+    pub(super) fn begin_saving(&self) -> Result<Saving<'_>, SnapshotError> {
         if self.snapshot_running() || self.saving.swap(true, Relaxed) {
             return Err(SnapshotError::InProgress);
         }
-        let _saving = Saving(self);
+        Ok(Saving(self))
+    }
+
+    pub(super) async fn snapshot_shards(&self, _saving: Saving<'_>) -> Result<(), SnapshotError> {
         for shard in self.router().shards() {
             // The shard may have begun one by itself, which need not hold what was written since.
             loop {

@@ -7,13 +7,14 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 
-use super::batch::{Header, Record, Records};
+use super::batch::{Header, Record, Records, fence_of};
 use super::commands::Commands;
 use super::queue::Proposal;
 use super::run::{Op, Submitted};
 use super::stats::Tally;
+use super::touched::{Touched, touched};
 use super::{Shard, clock, snapshot};
-use crate::command::{CommandError, CommandSpec, Handler, ReadContext, Shared, WriteContext, table};
+use crate::command::{CommandError, CommandSpec, Flags, Handler, ReadContext, Shared, WriteContext, table};
 use crate::raft::{SnapshotJob, StateMachine};
 use crate::resp::{Protocol, Reply, ReplyBuffer};
 use crate::storage::store::Store;
@@ -44,10 +45,16 @@ impl Machine {
 }
 
 impl StateMachine for Machine {
-    fn apply(&mut self, index: LogIndex, payload: &Bytes) -> io::Result<()> {
+    fn apply(&mut self, index: LogIndex, term: u64, payload: &Bytes) -> io::Result<()> {
         let shard = Arc::clone(&self.shard);
         let (header, records) = Header::read(payload).map_err(io::Error::other)?;
         let proposal = shard.queue.claim(&header);
+        if fence_of(payload).is_some_and(|fence| fence != term) {
+            if let Some(proposal) = proposal {
+                super::proposer::bounce(proposal);
+            }
+            return self.skip(index);
+        }
         let shared = shard.shared();
         shard.applied_now.fetch_max(header.now.0, Ordering::Relaxed);
         let mut wakers = Vec::new();
@@ -76,6 +83,7 @@ impl StateMachine for Machine {
         shard.stats.entries.fetch_add(1, Ordering::Relaxed);
         let overhead = if shard.is_cache() { MEMORY_ENTRY_OVERHEAD_BYTES } else { 0 };
         shard.applied_bytes.fetch_add(payload.len() as u64 + overhead, Ordering::Relaxed);
+        shard.serve_changed();
         for waker in wakers {
             waker.wake();
         }
@@ -110,6 +118,7 @@ impl StateMachine for Machine {
 
     fn restore(&mut self, index: LogIndex, body: &Path, body_offset: u64) -> io::Result<()> {
         snapshot::restore(&self.shard, index, body, body_offset)?;
+        self.shard.watches.touch_all();
         self.finish(index);
         Ok(())
     }
@@ -147,12 +156,25 @@ impl<'p> Execution<'_, 'p> {
             let mut replies = run.mailbox.take_buffer();
             replies.open().reserve(run.ops * TYPICAL_REPLY_BYTES);
             let mut ends = Vec::new();
-            for op in ops.by_ref().take(run.ops) {
-                if failure.is_none() {
-                    let result = self.run_op(*op, run, &mut local, &mut args, &mut local_args, &mut replies);
-                    failure = result.err();
+            let mut own = ops.by_ref().take(run.ops);
+            while let Some(op) = own.next() {
+                let start = replies.len();
+                let mut commands = 1;
+                let mut next = Some(op);
+                if let Op::Transaction { commands: inner } = *op {
+                    commands = inner;
+                    replies.reply(run.protocol).array(inner as usize);
+                    next = None;
+                }
+                for _ in 0..commands {
+                    let op = next.take().or_else(|| own.next());
+                    if let (None, Some(op)) = (&failure, op) {
+                        let result = self.run_op(*op, run, &mut local, &mut args, &mut local_args, &mut replies);
+                        failure = result.err();
+                    }
                 }
                 if failure.is_some() {
+                    replies.truncate(start);
                     let text = "ERR outcome unknown: the shard stopped after a storage error";
                     replies.reply(run.protocol).error(text);
                 }
@@ -193,8 +215,13 @@ impl<'p> Execution<'_, 'p> {
                 let reply = &mut replies.reply(run.protocol);
                 (spec, self.read(spec, db, local_args, run.touch, reply), local_args)
             }
+            Op::Transaction { .. } => return Ok(()),
         };
         let nanos = started.elapsed().as_nanos() as u64;
+        if spec.flags.has(Flags::BLOCKING) && matches!(result, Ok(true)) && is_nil(replies.since(start)) {
+            // Its client goes on waiting.
+            return Ok(());
+        }
         self.tally.add(&self.shard.counters, spec, nanos, matches!(result, Ok(false)));
         if matches!(result, Ok(false)) {
             self.shard.counters.errors.count_reply(replies.since(start));
@@ -253,6 +280,7 @@ impl<'p> Execution<'_, 'p> {
         };
         self.ordinal += 1;
         let mut rng = Rng::new(self.header.seed.wrapping_add(self.ordinal));
+        let concerned = if self.shard.is_observed() { self.concerned(spec, db, args) } else { Vec::new() };
         let mut context = WriteContext {
             store: self.store,
             db,
@@ -270,8 +298,44 @@ impl<'p> Execution<'_, 'p> {
         self.tally.misses += misses;
         if dirty > 0 {
             self.shard.stats.dirty.fetch_add(dirty, Ordering::Relaxed);
+            if !concerned.is_empty() {
+                self.tell(&concerned);
+            }
         }
         conclude(result, reply, start)
+    }
+
+    /// The keys that a write may change and somebody waits for a change of, and whether each is there.
+    #[cold]
+    fn concerned(&self, spec: &CommandSpec, db: Db, args: &[&[u8]]) -> Vec<(Db, Vec<u8>, bool)> {
+        let shard = self.shard;
+        let keys = match touched(spec, db, self.shared.databases, args) {
+            Touched::Keys(keys) => {
+                let observed = keys.into_iter().filter(|&(db, key)| shard.observes(db, key));
+                observed.map(|(db, key)| (db, key.to_vec())).collect()
+            }
+            Touched::Databases(databases) => shard.observed_keys(|db| databases.contains(&db)),
+            Touched::All => shard.observed_keys(|_| true),
+        };
+        let is_there = |db, key: &[u8]| self.is_there(db, key);
+        keys.into_iter()
+            .map(|(db, key)| (db, is_there(db, &key), key))
+            .map(|(db, there, key)| (db, key, there))
+            .collect()
+    }
+
+    fn is_there(&self, db: Db, key: &[u8]) -> bool {
+        matches!(self.store.engine(db, key).meta(Address::new(db, key), self.header.now), Ok(Some(_)))
+    }
+
+    /// Says that keys were changed, unless they were not there and are not there.
+    #[cold]
+    fn tell(&self, concerned: &[(Db, Vec<u8>, bool)]) {
+        for (db, key, was_there) in concerned {
+            if *was_there || self.is_there(*db, key) {
+                self.shard.observe_change(*db, key);
+            }
+        }
     }
 
     fn read(
@@ -300,20 +364,34 @@ impl<'p> Execution<'_, 'p> {
             Record::Expire { until, limit } => self.expire(until, limit as usize),
             Record::Put { db, key, expires_at, object } => {
                 let at = Address::new(db, key);
+                if self.shard.is_observed() {
+                    self.shard.observe_change(db, key);
+                }
                 self.store.engine_mut(db, key).put_object(at, Object::decode(object)?, expires_at)
             }
             Record::Remove { db, key } => {
                 let at = Address::new(db, key);
+                if self.shard.is_observed() {
+                    self.shard.observe_change(db, key);
+                }
                 self.store.engine_mut(db, key).remove(at, UnixMs(i64::MIN)).map(|_removed| ())
             }
             Record::Setting { name, value } => self.setting(name, value),
+            // It was looked at before anything else.
+            Record::Fence { .. } => Ok(()),
         }
     }
 
     fn expire(&mut self, until: UnixMs, limit: usize) -> StorageResult<()> {
         let mut expired = 0;
+        let shard = self.shard;
         self.store.for_each_engine(|_, engine| {
             expired += engine.expire_due(until, limit, &mut |_, _| {})?;
+            engine.expire_fields_due(until, limit, &mut |db, key, _| {
+                if shard.is_observed() {
+                    shard.observe_change(db, key);
+                }
+            })?;
             Ok(())
         })?;
         self.shard.counters.expired.fetch_add(expired as u64, Ordering::Relaxed);
@@ -349,8 +427,13 @@ pub(super) fn execute_read(
     conclude(result, reply, start)
 }
 
+/// Whether a reply is that there is nothing.
+pub(super) fn is_nil(reply: &[u8]) -> bool {
+    matches!(reply, b"*-1\r\n" | b"$-1\r\n" | b"_\r\n")
+}
+
 #[inline]
-fn conclude(result: Result<(), CommandError>, reply: &mut Reply<'_>, start: usize) -> StorageResult<bool> {
+pub(super) fn conclude(result: Result<(), CommandError>, reply: &mut Reply<'_>, start: usize) -> StorageResult<bool> {
     match result {
         Ok(()) => Ok(true),
         Err(CommandError::Storage(error)) if !error.is_deterministic() => Err(error),

@@ -7,11 +7,15 @@
 //!         | 3 | db u16 | key | expires_at_ms i64 (i64::MIN: none) | object put a whole value
 //!         | 4 | db u16 | key                                               remove a key
 //!         | 5 | name | value                                               a replicated setting
+//!         | 6 | term u64                                                   a fence; the first record if there is one
 //! key, object, name, value = length varint | bytes
 //! ```
 //! Integers are little-endian, varints LEB128. `version` is the version of the commands' semantics:
 //! a change of what any command does to the store is a new version. `origin` and `sequence` let the
 //! proposing process find the clients that wait for the entry.
+//!
+//! An entry with a *fence* was decided on what its proposer had applied as the leader of that term. If the log has
+//! it under another term, something may have come between: then nothing of it is executed, on any replica.
 
 use crate::codec::{Reader, push_run, push_varint};
 use crate::storage::{StorageError, StorageResult};
@@ -105,6 +109,20 @@ pub enum Record<'a> {
         /// Its value.
         value: &'a [u8],
     },
+    /// The entry counts only if it is in the log under this term.
+    Fence {
+        /// The term.
+        term: u64,
+    },
+}
+
+const FENCE: u8 = 6;
+
+/// The fence of an entry, if it has one.
+pub fn fence_of(entry: &[u8]) -> Option<u64> {
+    let (&tag, rest) = entry.get(HEADER_BYTES..)?.split_first()?;
+    let term = rest.first_chunk::<8>().filter(|_| tag == FENCE)?;
+    Some(u64::from_le_bytes(*term))
 }
 
 /// The records of an entry, in order.
@@ -147,6 +165,7 @@ impl<'a> Records<'a> {
             }
             4 => Record::Remove { db: Db(reader.u16()?), key: reader.run()? },
             5 => Record::Setting { name: reader.run()?, value: reader.run()? },
+            FENCE => Record::Fence { term: reader.u64()? },
             other => return Err(corrupt(format!("log record with unknown tag {other}"))),
         }))
     }
@@ -195,6 +214,12 @@ impl Encoder<'_> {
         self.0.push(5);
         push_run(self.0, name);
         push_run(self.0, value);
+    }
+
+    /// A fence, before all other records.
+    pub fn fence(&mut self, term: u64) {
+        self.0.push(FENCE);
+        self.0.extend_from_slice(&term.to_le_bytes());
     }
 }
 
@@ -266,6 +291,20 @@ mod tests {
                 assert!(length < HEADER_BYTES);
             }
         }
+    }
+
+    #[test]
+    fn a_fence_is_found_only_at_the_beginning() {
+        let mut entry = vec![0; HEADER_BYTES];
+        Header { now: UnixMs(0), seed: 0, origin: 0, sequence: 0 }.write(&mut entry);
+        assert_eq!(fence_of(&entry), None);
+        Encoder(&mut entry).fence(258);
+        assert_eq!(entry[HEADER_BYTES..], *b"\x06\x02\x01\0\0\0\0\0\0");
+        Encoder(&mut entry).remove(Db(0), b"k");
+        assert_eq!(fence_of(&entry), Some(258));
+        let (_, mut records) = Header::read(&entry).unwrap();
+        assert_eq!(records.next(&mut Vec::new()).unwrap(), Some(Record::Fence { term: 258 }));
+        assert_eq!(fence_of(&sample()), None);
     }
 
     #[test]

@@ -19,7 +19,9 @@ pub mod batch;
 pub mod clock;
 mod commands;
 pub mod errors;
+mod image;
 pub mod latency;
+mod parking;
 mod proposer;
 mod queue;
 mod replica;
@@ -27,6 +29,9 @@ mod run;
 pub mod slowlog;
 mod snapshot;
 pub mod stats;
+mod touched;
+mod transactions;
+mod watch;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -35,9 +40,13 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use parking_lot::{RwLock, RwLockReadGuard};
 
 pub use across::spans_engines;
+pub use image::{ShardImage, VisitValue};
+pub use parking::{Blocked, CallOff, Unserved};
 pub use replica::{Executed, Manner, ReadPolicy};
 pub use run::{Mailbox, Run, answers_value};
 pub use stats::{Counters, ShardStats};
+pub use transactions::Watched;
+pub use watch::{REMOTE_WATCH_LASTS, WatchId};
 
 use crate::command::{CommandSpec, ReadContext, Shared};
 use crate::limits::EXPIRE_SWEEP_MAX_KEYS;
@@ -49,7 +58,9 @@ use crate::storage::store::Store;
 use crate::storage::{KeyspaceRules, StorageError, digest};
 use crate::types::rng::Rng;
 use crate::types::{Db, LogIndex, NodeId, ShardId, UnixMs};
+use parking::Parking;
 use queue::Queue;
+use watch::Watches;
 
 /// What a shard needs to open.
 pub struct ShardOptions {
@@ -110,6 +121,10 @@ pub struct Shard {
     store: RwLock<Store>,
     shared: RwLock<Arc<Shared>>,
     queue: Queue,
+    /// What clients watch.
+    watches: Watches,
+    /// Clients that wait for a key.
+    parking: Parking,
     group: std::sync::OnceLock<Group>,
     log: Arc<SharedLog>,
     /// The time of the last applied entry, in ms.
@@ -155,6 +170,8 @@ impl Shard {
             store: RwLock::new(store),
             shared: RwLock::new(Arc::new(options.shared)),
             queue: Queue::new(clock::entropy()),
+            watches: Watches::new(clock::entropy()),
+            parking: Parking::default(),
             group: std::sync::OnceLock::new(),
             log: Arc::clone(&options.log),
             applied_now: AtomicI64::new(0),
@@ -289,7 +306,7 @@ impl Shard {
             return false;
         }
         let now = self.read_time(now);
-        store.engines().any(|(_, engine)| engine.next_expiry().is_some_and(|at| at < now))
+        store.has_due(now)
     }
 
     /// Removes keys whose time has come, unless a sweep is under way already or expiry is paused; returns when they

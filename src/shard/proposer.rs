@@ -47,6 +47,18 @@ pub(super) async fn propose_forever(shard: Arc<Shard>) {
             }
             sequence += 1;
             let now = shard.read_time(clock::now()).max(last_now);
+            if shard.queue.has_conditional() {
+                // What is under way may change what they depend on.
+                if shard.queue.in_flight() > 0 {
+                    break;
+                }
+                if let Some(payload) = shard.take_conditional(sequence, now, clock_seed(now, sequence)) {
+                    last_now = now;
+                    propose(&shard, sequence, payload).await;
+                }
+                // Those that have to wait must not hold up all others.
+                sequence += 1;
+            }
             expected = shard.queue.next_runs();
             let Some(payload) = shard.queue.take(sequence, now, clock_seed(now, sequence)) else { break };
             last_now = now;
@@ -74,7 +86,7 @@ async fn gather(shard: &Shard, expected: usize) {
 }
 
 /// Seeds differ between entries; that they can be guessed does no harm.
-fn clock_seed(now: UnixMs, sequence: u64) -> u64 {
+pub(super) fn clock_seed(now: UnixMs, sequence: u64) -> u64 {
     now.0.unsigned_abs().rotate_left(32) ^ sequence.wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
@@ -121,7 +133,7 @@ pub(super) fn refuse(proposal: Proposal, text: &str) {
     for run in proposal.runs {
         let mut replies = run.mailbox.take_buffer();
         let mut ends = Vec::new();
-        for _ in 0..run.ops {
+        for _ in 0..run.replies {
             replies.reply(run.protocol).error(text);
             ends.push(replies.len());
         }
@@ -153,6 +165,8 @@ pub(super) async fn tick_forever(shard: Arc<Shard>) {
         give_up_leading(&shard, &mut cut_off_since);
         sweep_expired(&shard);
         sweep_garbage(&shard);
+        shard.watches.forget_overdue();
+        shard.serve_again();
         start_snapshot_if_due(&shard);
     }
 }
@@ -235,7 +249,7 @@ fn sweep_expired(shard: &Arc<Shard>) {
     let due = {
         // A writer is busy: the next tick will do.
         let Some(store) = shard.store.try_read() else { return };
-        store.engines().any(|(_, engine)| engine.next_expiry().is_some_and(|at| at < now))
+        store.has_due(now)
     };
     if due && !shard.is_full() {
         propose_sweep(shard, now);

@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 
 use super::batch::{Encoder, HEADER_BYTES, Header};
 use super::run::{Mailbox, Op, Run, Submitted};
+use super::watch::WatchId;
 use crate::limits::{ENTRY_TARGET_BYTES, PROPOSAL_QUEUE_MAX_BYTES};
 use crate::resp::Protocol;
 use crate::types::UnixMs;
@@ -26,6 +27,25 @@ pub(crate) struct Proposal {
     pub(crate) done: Vec<Box<dyn FnOnce(bool) + Send>>,
 }
 
+/// A transaction on a condition.
+pub(crate) struct Conditional {
+    pub(crate) log: Vec<u8>,
+    pub(crate) watch: WatchId,
+    local: Vec<u8>,
+    ops: Vec<Op>,
+    pub(crate) submitted: Submitted,
+}
+
+/// What becomes of a transaction on a condition.
+pub(crate) enum Verdict {
+    /// It goes into the entry.
+    Holds,
+    /// It is decided next time.
+    Later,
+    /// It is not executed.
+    Fails,
+}
+
 #[derive(Default)]
 struct Waiting {
     /// Room for the header, then command records.
@@ -39,6 +59,8 @@ pub(crate) struct Queue {
     /// Entries of other processes have another origin.
     origin: u64,
     waiting: Mutex<VecDeque<Waiting>>,
+    /// To be locked after `waiting`.
+    conditional: Mutex<VecDeque<Conditional>>,
     under_way: Mutex<VecDeque<Proposal>>,
     /// Entries that were taken and are neither applied nor given up.
     in_flight: AtomicUsize,
@@ -73,6 +95,7 @@ impl Queue {
         Self {
             origin,
             waiting: Mutex::default(),
+            conditional: Mutex::default(),
             under_way: Mutex::default(),
             in_flight: AtomicUsize::new(0),
             changed: Notify::new(),
@@ -128,12 +151,88 @@ impl Queue {
             touch,
             wants_ends: run.wants_ends,
             ops: run.ops.len(),
+            replies: run.len(),
         });
         entry.proposal.ops.extend_from_slice(&run.ops);
         entry.has_records = true;
         drop(waiting);
         self.changed.notify_one();
         Ok(())
+    }
+
+    /// Adds a transaction on a condition.
+    pub(crate) fn submit_conditional(
+        &self,
+        (run, watch): (&Run, WatchId),
+        mailbox: &Arc<Mailbox>,
+        protocol: Protocol,
+        touch: bool,
+    ) {
+        self.conditional.lock().push_back(Conditional {
+            log: run.log.clone(),
+            watch,
+            local: run.local.clone(),
+            ops: run.ops.clone(),
+            submitted: Submitted {
+                mailbox: Arc::clone(mailbox),
+                protocol,
+                touch,
+                wants_ends: run.wants_ends,
+                ops: run.ops.len(),
+                replies: run.len(),
+            },
+        });
+        self.changed.notify_one();
+    }
+
+    /// Whether a transaction on a condition waits.
+    pub(crate) fn has_conditional(&self) -> bool {
+        !self.conditional.lock().is_empty()
+    }
+
+    /// Decides all transactions on a condition, and closes an entry of those whose conditions hold; its payload is to be
+    /// proposed. To be called when nothing is under way. The runs that failed are left in `failed`.
+    pub(crate) fn take_conditional(
+        &self,
+        header: (u64, UnixMs, u64),
+        term: u64,
+        decide: &mut dyn FnMut(&Conditional) -> Verdict,
+        failed: &mut Vec<Submitted>,
+    ) -> Option<Vec<u8>> {
+        let waiting = self.waiting.lock();
+        if self.paused.load(Ordering::Acquire) {
+            return None;
+        }
+        let mut entry = Waiting { log: vec![0; HEADER_BYTES], ..Waiting::default() };
+        Encoder(&mut entry.log).fence(term);
+        let mut conditional = self.conditional.lock();
+        for transaction in std::mem::take(&mut *conditional) {
+            let is_full = entry.log.len() >= ENTRY_TARGET_BYTES;
+            match if is_full { Verdict::Later } else { decide(&transaction) } {
+                Verdict::Later => conditional.push_back(transaction),
+                Verdict::Fails => failed.push(transaction.submitted),
+                Verdict::Holds => {
+                    entry.log.extend_from_slice(&transaction.log);
+                    entry.proposal.local.extend_from_slice(&transaction.local);
+                    entry.proposal.ops.extend_from_slice(&transaction.ops);
+                    entry.proposal.runs.push(transaction.submitted);
+                }
+            }
+        }
+        if entry.proposal.runs.is_empty() {
+            return None;
+        }
+        self.in_flight.fetch_add(1, Ordering::AcqRel);
+        drop((conditional, waiting));
+        Some(self.close(entry, header))
+    }
+
+    fn close(&self, entry: Waiting, (sequence, now, seed): (u64, UnixMs, u64)) -> Vec<u8> {
+        let Waiting { mut log, mut proposal, .. } = entry;
+        Header { now, seed, origin: self.origin, sequence }.write(&mut log);
+        proposal.sequence = sequence;
+        self.under_way.lock().push_back(proposal);
+        log
     }
 
     /// Adds records that no client waits for.
@@ -169,16 +268,12 @@ impl Queue {
         };
         self.room.notify_waiters();
         debug_assert!(entry.has_records, "entries are made when something is put into them");
-        let Waiting { mut log, mut proposal, .. } = entry;
-        Header { now, seed, origin: self.origin, sequence }.write(&mut log);
-        proposal.sequence = sequence;
-        self.under_way.lock().push_back(proposal);
-        Some(log)
+        Some(self.close(entry, (sequence, now, seed)))
     }
 
     /// Whether nothing waits to be proposed.
     pub(crate) fn is_empty(&self) -> bool {
-        self.waiting.lock().is_empty()
+        self.waiting.lock().is_empty() && !self.has_conditional()
     }
 
     /// Number of runs that the next entry will have as things are.
@@ -230,7 +325,15 @@ impl Queue {
 
     /// Everything that waits to be proposed, to be refused.
     pub(crate) fn refuse_waiting(&self) -> Vec<Proposal> {
-        self.waiting.lock().drain(..).map(|entry| entry.proposal).collect()
+        let mut refused: Vec<Proposal> = self.waiting.lock().drain(..).map(|entry| entry.proposal).collect();
+        let runs: Vec<Submitted> = std::mem::take(&mut *self.conditional.lock())
+            .into_iter()
+            .map(|transaction| transaction.submitted)
+            .collect();
+        if !runs.is_empty() {
+            refused.push(Proposal { runs, ..Proposal::default() });
+        }
+        refused
     }
 }
 

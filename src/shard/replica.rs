@@ -11,7 +11,7 @@ use parking_lot::RwLockReadGuard;
 use tokio::sync::watch;
 
 use super::batch::Records;
-use super::run::Op;
+use super::run::{Op, Step};
 use super::stats::Tally;
 use super::{Mailbox, Refusal, Run, Shard, apply, clock, proposer, wait_done};
 use crate::raft::{Leadership, MembershipError, ReadError, Role};
@@ -179,13 +179,14 @@ impl Shard {
         }
     }
 
-    /// Whether a run is one write that reads one engine and changes another: it cannot be in the log as it is.
+    /// Whether a run is one write, or one transaction, that reads one engine and changes another: it cannot be in the
+    /// log as it is.
     pub fn executes_alone(&self, run: &Run) -> bool {
-        !self.rules.single_engine()
-            && run.single_write().is_some_and(|(spec, db, args)| {
-                let args: Vec<&[u8]> = args.iter().map(Vec::as_slice).collect();
-                self.spans_engines(spec, db, &args)
-            })
+        !self.rules.single_engine() && run.alone().is_some_and(|steps| self.spans(&steps))
+    }
+
+    fn spans(&self, steps: &[Step]) -> bool {
+        steps.iter().any(|step| self.spans_engines(step.spec, step.db, &step.borrowed()))
     }
 
     /// Executes a run, on whatever replica this is, and waits for its replies.
@@ -193,9 +194,11 @@ impl Shard {
         if self.stopped.load(Ordering::Relaxed) {
             return Executed::NotLeader(None);
         }
+        let term = self.leadership().borrow().term;
         if run.is_read_only() {
-            return match self.barrier(manner.policy).await {
-                Ok(()) => self.read_run(run, mailbox, manner).await,
+            let policy = if run.condition.is_some() { ReadPolicy::Lease } else { manner.policy };
+            return match self.barrier(policy).await {
+                Ok(()) => self.read_run(run, term, mailbox, manner).await,
                 Err(ReadError::NotLeader { leader }) => Executed::NotLeader(leader),
                 Err(ReadError::Leader(_) | ReadError::NoQuorum | ReadError::Stopped) => Executed::NotLeader(None),
             };
@@ -203,18 +206,25 @@ impl Shard {
         if !self.is_leader() {
             return Executed::NotLeader(self.leader());
         }
-        if let Some((spec, db, args)) = run.single_write().filter(|_| self.executes_alone(run)) {
+        if let Some(steps) = run.alone().filter(|steps| !self.rules.single_engine() && self.spans(steps)) {
             // What it reads must be what all replicas will have.
             if self.barrier(ReadPolicy::Lease).await.is_err() {
                 return Executed::NotLeader(self.leader().filter(|_| !self.is_leader()));
             }
             let mut replies = ReplyBuffer::default();
-            replies.push(self.execute_across_engines(spec, db, args, manner.protocol).await);
+            let transaction = run.is_transaction().then_some(run.condition);
+            replies.push(self.execute_across_engines(&steps, transaction, manner.protocol).await);
             let ends = vec![replies.len()];
             return Executed::Done(replies, ends);
         }
         run.want_ends();
-        loop {
+        if let Some(watch) = run.condition {
+            if self.is_full() {
+                return Executed::Refused(proposer::DISK_FULL);
+            }
+            self.queue.submit_conditional((run, watch), mailbox, manner.protocol, manner.touch);
+        }
+        while run.condition.is_none() {
             match self.submit(run, mailbox, manner.protocol, manner.touch) {
                 Ok(()) => break,
                 Err(Refusal::Full) => self.room().await,
@@ -230,17 +240,30 @@ impl Shard {
     }
 
     /// Executes a run of reads on what this replica has.
-    async fn read_run(self: &Arc<Self>, run: &Run, mailbox: &Arc<Mailbox>, manner: Manner) -> Executed {
+    async fn read_run(self: &Arc<Self>, run: &Run, term: u64, mailbox: &Arc<Mailbox>, manner: Manner) -> Executed {
         let mut replies = ReplyBuffer::default();
         let mut ends = Vec::with_capacity(run.len());
         let has_due = {
             let shared = self.shared();
             let store = self.store.read();
+            if run.condition.is_some_and(|watch| !self.watch_holds(watch, &store, clock::now(), term)) {
+                replies.reply(manner.protocol).null_array();
+                let ends = vec![replies.len()];
+                return Executed::Done(replies, ends);
+            }
             let mut records = Records::over(&run.local);
             let mut args = Vec::new();
             let mut tally = Tally::default();
             let mut missed = false;
+            let mut inner = 0;
             for op in &run.ops {
+                if let Op::Transaction { commands } = *op {
+                    replies.reply(manner.protocol).array(commands as usize);
+                    inner = commands;
+                    if inner == 0 {
+                        ends.push(replies.len());
+                    }
+                }
                 let Op::Read { spec, db } = *op else { continue };
                 if records.next(&mut args).is_err() {
                     return Executed::Refused("ERR a forwarded command was damaged");
@@ -271,7 +294,10 @@ impl Shard {
                 if manner.count {
                     self.counters.slowlog.observe(spec, nanos, &args, || mailbox.origin());
                 }
-                ends.push(replies.len());
+                inner = inner.saturating_sub(1);
+                if inner == 0 {
+                    ends.push(replies.len());
+                }
             }
             tally.flush(&self.counters);
             self.counters.reads_of(manner.policy).fetch_add(run.len() as u64, Ordering::Relaxed);

@@ -7,6 +7,7 @@ use parking_lot::Mutex;
 
 use super::batch::{Encoder, Record, Records};
 use super::slowlog::Origin;
+use super::watch::WatchId;
 use crate::codec::{DecodeError, Reader, push_run, push_varint};
 use crate::command::{Access, CommandSpec, Flags, Handler, KeySpec, find};
 use crate::resp::{Protocol, ReplyBuffer};
@@ -27,20 +28,29 @@ pub(crate) enum Op {
         /// Its selected database.
         db: Db,
     },
+    /// The next operations are a transaction: their replies are the elements of one.
+    Transaction {
+        /// How many; none of them is a transaction.
+        commands: u32,
+    },
 }
 
 /// Commands of one connection, in order, on their way to a shard.
 ///
 /// A run is filled by the connection, copied into the shard's queue when it is submitted, and
 /// reused.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Run {
     /// Encoded command records for the log.
     pub(crate) log: Vec<u8>,
     /// Encoded command records of the reads.
     pub(crate) local: Vec<u8>,
     pub(crate) ops: Vec<Op>,
+    /// Commands of transactions, which have no replies of their own.
+    inner: usize,
     reads: usize,
+    /// The run is one transaction, to be executed only if nothing that was watched has changed.
+    pub(crate) condition: Option<WatchId>,
     /// Whether the submitter must know where each command's reply ends.
     pub(crate) wants_ends: bool,
 }
@@ -66,9 +76,20 @@ impl Run {
         self.ops.is_empty()
     }
 
-    /// Number of commands.
+    /// Number of replies: a transaction has one.
     pub fn len(&self) -> usize {
-        self.ops.len()
+        self.ops.len() - self.inner
+    }
+
+    /// Says that the next `commands` writes and reads are a transaction.
+    pub fn push_transaction(&mut self, commands: usize) {
+        self.ops.push(Op::Transaction { commands: u32::try_from(commands).expect("requests are fewer") });
+        self.inner += commands;
+    }
+
+    /// Makes the run, which is one transaction, depend on what was watched.
+    pub fn require(&mut self, watch: WatchId) {
+        self.condition = Some(watch);
     }
 
     /// Bytes of the commands.
@@ -95,6 +116,15 @@ impl Run {
         push_varint(out, self.ops.len() as u64);
         for op in &self.ops {
             match op {
+                Op::Transaction { commands } => {
+                    let kind = if self.condition.is_some() { 3 } else { 2 };
+                    out.push(kind);
+                    push_varint(out, u64::from(*commands));
+                    if let Some(watch) = self.condition {
+                        out.extend_from_slice(&watch.origin.to_le_bytes());
+                        out.extend_from_slice(&watch.number.to_le_bytes());
+                    }
+                }
                 Op::Write { .. } => out.push(0),
                 Op::Read { db, .. } => {
                     out.push(1);
@@ -113,23 +143,51 @@ impl Run {
     /// When it is not so.
     pub(crate) fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let commands = reader.varint()?;
+        let mut run = Run::default();
         let mut databases = Vec::new();
+        // Commands that the transaction lacks, and where each begins.
+        let (mut lacking, mut transactions) = (0, Vec::new());
         for _ in 0..commands {
-            databases.push(match reader.u8()? {
-                0 => None,
+            let kind = reader.u8()?;
+            if kind < 2 {
+                lacking -= i64::from(lacking > 0);
+            }
+            match kind {
+                0 => databases.push(None),
                 1 => {
                     let db = u16::try_from(reader.varint()?).map_err(|_| reader.error("a database beyond any"))?;
-                    Some(Db(db))
+                    databases.push(Some(Db(db)));
+                }
+                2 | 3 if lacking > 0 => return Err(reader.error("a transaction in a transaction")),
+                2 | 3 => {
+                    let length = reader.varint()?;
+                    if length >= commands {
+                        return Err(reader.error("a transaction of more commands than there are"));
+                    }
+                    lacking = i64::try_from(length).map_err(|_| reader.error("a transaction beyond any"))?;
+                    transactions.push((databases.len(), length as usize));
+                    if kind == 3 {
+                        if commands != length + 1 {
+                            return Err(reader.error("a transaction on a condition that is not alone"));
+                        }
+                        run.condition = Some(WatchId { origin: reader.u64()?, number: reader.u64()? });
+                    }
                 }
                 _ => return Err(reader.error("a command of an unknown kind")),
-            });
+            }
+        }
+        if lacking > 0 {
+            return Err(reader.error("a transaction of fewer commands than announced"));
         }
         let (log, local) = (reader.run()?.to_vec(), reader.run()?.to_vec());
-        let mut run = Run::default();
+        let mut transactions = transactions.into_iter().peekable();
         {
             let (mut writes, mut reads) = (Records::over(&log), Records::over(&local));
             let mut args = Vec::new();
-            for db in databases {
+            for (index, db) in databases.into_iter().enumerate() {
+                while let Some((_, length)) = transactions.next_if(|&(begin, _)| begin == index) {
+                    run.push_transaction(length);
+                }
                 let records = if db.is_some() { &mut reads } else { &mut writes };
                 let record = records.next(&mut args).map_err(|_| reader.error("a damaged command"))?;
                 let (Some(Record::Command { .. }), Some(name)) = (record, args.first()) else {
@@ -146,6 +204,7 @@ impl Run {
                 });
                 run.reads += usize::from(db.is_some() || answers_value(spec, args.len()));
             }
+            transactions.for_each(|(_, length)| run.push_transaction(length));
             let left = |records: &mut Records<'_>| !matches!(records.next(&mut Vec::new()), Ok(None));
             if left(&mut writes) || left(&mut reads) {
                 return Err(reader.error("more commands than announced"));
@@ -155,14 +214,48 @@ impl Run {
         Ok(run)
     }
 
-    /// The only command, if there is one only and it is a write: what it is, its database and arguments.
-    pub(crate) fn single_write(&self) -> Option<(&'static CommandSpec, Db, Vec<Vec<u8>>)> {
-        let [Op::Write { spec }] = self.ops[..] else { return None };
+    /// The commands, if the run is one write or one transaction.
+    pub(crate) fn alone(&self) -> Option<Vec<Step>> {
+        match self.ops[..] {
+            [Op::Write { .. }] => {}
+            [Op::Transaction { commands }, ..] if commands as usize + 1 == self.ops.len() => {}
+            _ => return None,
+        }
+        let (mut log, mut local) = (Records::over(&self.log), Records::over(&self.local));
+        let mut steps = Vec::with_capacity(self.ops.len());
         let mut args = Vec::new();
-        match Records::over(&self.log).next(&mut args) {
-            Ok(Some(Record::Command { db })) => Some((spec, db, args.iter().map(|arg| arg.to_vec()).collect())),
+        for op in &self.ops {
+            let (spec, records) = match *op {
+                Op::Transaction { .. } => continue,
+                Op::Write { spec } => (spec, &mut log),
+                Op::Read { spec, .. } => (spec, &mut local),
+            };
+            let Ok(Some(Record::Command { db })) = records.next(&mut args) else { return None };
+            steps.push(Step { spec, db, args: args.iter().map(|arg| arg.to_vec()).collect() });
+        }
+        Some(steps)
+    }
+
+    /// The command, if there is one only and no transaction.
+    pub(crate) fn single(&self) -> Option<Step> {
+        let [op] = self.ops[..] else { return None };
+        let (spec, records) = match op {
+            Op::Write { spec } => (spec, &self.log),
+            Op::Read { spec, .. } => (spec, &self.local),
+            Op::Transaction { .. } => return None,
+        };
+        let mut args = Vec::new();
+        match Records::over(records).next(&mut args) {
+            Ok(Some(Record::Command { db })) => {
+                Some(Step { spec, db, args: args.iter().map(|arg| arg.to_vec()).collect() })
+            }
             _ => None,
         }
+    }
+
+    /// Whether the run is one transaction.
+    pub(crate) fn is_transaction(&self) -> bool {
+        self.len() == 1 && matches!(self.ops[0], Op::Transaction { .. })
     }
 
     /// Empties the run and keeps its buffers, unless they have grown large.
@@ -173,7 +266,8 @@ impl Run {
             buffer.shrink_to(KEPT_BYTES_MAX);
         }
         self.ops.clear();
-        self.reads = 0;
+        (self.inner, self.reads) = (0, 0);
+        self.condition = None;
         self.wants_ends = false;
         self.ops.shrink_to(KEPT_BYTES_MAX / size_of::<Op>());
     }
@@ -313,4 +407,19 @@ pub(crate) struct Submitted {
     pub(crate) wants_ends: bool,
     /// Number of its operations in the proposal's list.
     pub(crate) ops: usize,
+    /// Number of its replies.
+    pub(crate) replies: usize,
+}
+
+/// A command with its arguments.
+pub(crate) struct Step {
+    pub(crate) spec: &'static CommandSpec,
+    pub(crate) db: Db,
+    pub(crate) args: Vec<Vec<u8>>,
+}
+
+impl Step {
+    pub(crate) fn borrowed(&self) -> Vec<&[u8]> {
+        self.args.iter().map(Vec::as_slice).collect()
+    }
 }

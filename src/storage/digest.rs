@@ -4,7 +4,11 @@
 //! store  := XOR over all live keys of mix(KEY, database | key | value)
 //! value  := mix(VALUE, kind | expires | expiry | body)
 //! body   := of a string its bytes; of a hash the count of fields, and the XOR over all fields of
-//!           mix(FIELD, field length | field | value)
+//!           mix(FIELD, field length | field | value); of a set the same over its members with empty
+//!           values; of a field that expires mix(EXPIRING, field length | field | expiry | value); of a sorted
+//!           set with scores as values; of a list the count and a chain:
+//!           mix(FIELD, chain so far | element) over its elements in order; of a stream a chain over its
+//!           counters, its entries and its groups
 //! mix    := 160 bits of XXH3-64 with three seeds each
 //! ```
 //!
@@ -26,6 +30,7 @@ enum Domain {
     Key = 1,
     Value = 2,
     Field = 3,
+    Expiring = 4,
 }
 
 fn mix(domain: Domain, bytes: &[u8]) -> Digest {
@@ -43,6 +48,40 @@ fn fold(into: &mut Digest, other: &Digest) {
     into.iter_mut().zip(other).for_each(|(byte, other)| *byte ^= other);
 }
 
+/// The body of elements whose order does not matter.
+#[derive(Default)]
+struct Unordered {
+    all: Digest,
+    count: u64,
+    pair: Vec<u8>,
+}
+
+impl Unordered {
+    fn add(&mut self, name: &[u8], value: &[u8]) {
+        self.pair.clear();
+        self.pair.extend_from_slice(&(name.len() as u64).to_le_bytes());
+        self.pair.extend_from_slice(name);
+        self.pair.extend_from_slice(value);
+        fold(&mut self.all, &mix(Domain::Field, &self.pair));
+        self.count += 1;
+    }
+
+    fn add_expiring(&mut self, name: &[u8], UnixMs(at): UnixMs, value: &[u8]) {
+        self.pair.clear();
+        self.pair.extend_from_slice(&(name.len() as u64).to_le_bytes());
+        self.pair.extend_from_slice(name);
+        self.pair.extend_from_slice(&at.to_le_bytes());
+        self.pair.extend_from_slice(value);
+        fold(&mut self.all, &mix(Domain::Expiring, &self.pair));
+        self.count += 1;
+    }
+
+    fn finish(self, bytes: &mut Vec<u8>) {
+        bytes.extend_from_slice(&self.count.to_le_bytes());
+        bytes.extend_from_slice(&self.all);
+    }
+}
+
 /// The digest of a value with its expiry, without its key (`DEBUG DIGEST-VALUE`).
 pub fn digest_value(object: &Object, expires_at: Option<UnixMs>) -> Digest {
     let mut bytes = vec![object.kind() as u8, u8::from(expires_at.is_some())];
@@ -50,17 +89,53 @@ pub fn digest_value(object: &Object, expires_at: Option<UnixMs>) -> Digest {
     match object {
         Object::String(string) => bytes.extend_from_slice(string),
         Object::Hash(fields) => {
-            let mut all = Digest::default();
-            let mut pair = Vec::new();
-            for (field, value) in fields {
-                pair.clear();
-                pair.extend_from_slice(&(field.len() as u64).to_le_bytes());
-                pair.extend_from_slice(field);
-                pair.extend_from_slice(value);
-                fold(&mut all, &mix(Domain::Field, &pair));
+            let mut all = Unordered::default();
+            fields.iter().for_each(|(field, value)| all.add(field, value));
+            all.finish(&mut bytes);
+        }
+        Object::ExpiringHash(fields) => {
+            let mut all = Unordered::default();
+            for field in fields {
+                match field.expires_at {
+                    Some(at) => all.add_expiring(&field.field, at, &field.value),
+                    None => all.add(&field.field, &field.value),
+                }
             }
-            bytes.extend_from_slice(&(fields.len() as u64).to_le_bytes());
-            bytes.extend_from_slice(&all);
+            all.finish(&mut bytes);
+        }
+        Object::Set(members) => {
+            let mut all = Unordered::default();
+            members.iter().for_each(|member| all.add(member, b""));
+            all.finish(&mut bytes);
+        }
+        Object::Zset(members) => {
+            let mut all = Unordered::default();
+            // Adding zero makes the two zeros, which are equal scores, one.
+            members.iter().for_each(|(member, score)| all.add(member, &(score + 0.0).to_le_bytes()));
+            all.finish(&mut bytes);
+        }
+        Object::Stream(stream) => {
+            let mut before = Digest::default();
+            let mut link = Vec::new();
+            stream.for_each_part(&mut |part| {
+                link.clear();
+                link.extend_from_slice(&before);
+                link.extend_from_slice(part);
+                before = mix(Domain::Field, &link);
+            });
+            bytes.extend_from_slice(&before);
+        }
+        Object::List(elements) => {
+            let mut before = Digest::default();
+            let mut link = Vec::new();
+            for element in elements {
+                link.clear();
+                link.extend_from_slice(&before);
+                link.extend_from_slice(element);
+                before = mix(Domain::Field, &link);
+            }
+            bytes.extend_from_slice(&(elements.len() as u64).to_le_bytes());
+            bytes.extend_from_slice(&before);
         }
     }
     mix(Domain::Value, &bytes)

@@ -16,23 +16,36 @@
 
 pub mod address;
 pub mod digest;
+#[cfg(test)]
+mod engines;
 pub mod error;
+pub mod field_expiry;
 pub mod hash;
+mod kind;
+pub mod lists;
 mod null;
 pub mod object;
 mod object_codec;
+pub mod rdb;
 pub mod rows;
 pub mod rules;
+pub mod sets;
 pub mod settings;
 pub mod store;
+pub mod streams;
 pub mod value;
+pub mod zsets;
 
 pub use address::Address;
 pub use error::{StorageError, StorageResult};
+pub use field_expiry::ExpiringField;
+pub use lists::{ListEnd, ListRead};
 pub use object::Object;
 pub use rules::{EngineKind, KeyspaceRule, KeyspaceRules};
+pub use sets::SetRead;
 pub use settings::EncodingSettings;
 pub use value::{Expiry, HashRead, KeyMeta, Kind, ScanCursor, StringValue};
+pub use zsets::{ScoreRule, ZaddOutcome, ZsetEdge, ZsetRead};
 
 use crate::types::rng::Rng;
 use crate::types::{Db, UnixMs};
@@ -47,7 +60,15 @@ pub type SyncJob = Box<dyn FnOnce() -> StorageResult<()> + Send>;
 ///
 /// `now` is the time that decides whether a key has expired. Reads take `&self` and may run
 /// concurrently with each other, never with a write.
-pub trait Engine: Send + Sync {
+pub trait Engine:
+    field_expiry::FieldExpiryEngine
+    + lists::ListEngine
+    + sets::SetEngine
+    + zsets::ZsetEngine
+    + streams::StreamEngine
+    + Send
+    + Sync
+{
     // ---- keys: reading ----
 
     /// Kind and expiry of a live key.
@@ -119,6 +140,8 @@ pub trait Engine: Send + Sync {
     fn swap_db(&mut self, a: Db, b: Db) -> StorageResult<()>;
     /// Tells the engine the thresholds that encodings follow from now on.
     fn set_encoding(&mut self, settings: &EncodingSettings);
+    /// The thresholds that encodings follow.
+    fn encoding_settings(&self) -> &EncodingSettings;
 
     // ---- strings ----
 
@@ -135,7 +158,7 @@ pub trait Engine: Send + Sync {
 
     /// A read view of the hash at a key; `WrongType` when it holds another kind.
     fn hash(&self, at: Address<'_>, now: UnixMs) -> StorageResult<Option<HashRead<'_>>>;
-    /// Sets fields, creating the hash; answers how many fields are new. Later duplicates win.
+    /// Sets fields, creating the hash, and clears their expiries; answers how many fields are new. Later duplicates win.
     fn hash_set(&mut self, at: Address<'_>, pairs: &[(&[u8], &[u8])], now: UnixMs) -> StorageResult<usize>;
     /// Removes fields, and the key with the last one; answers how many were there.
     fn hash_remove(&mut self, at: Address<'_>, fields: &[&[u8]], now: UnixMs) -> StorageResult<usize>;

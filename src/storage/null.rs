@@ -1,8 +1,12 @@
 //! The engine that holds nothing and takes nothing.
 
-use std::ops::Bound;
+use std::ops::{Bound, Range};
 
+use super::field_expiry::{ExpiringField, FieldExpiryEngine, FieldRemoved};
+use super::hash::MemoryStream;
+use super::streams::{EditStream, StreamObject, StreamView};
 use super::value::EngineUsage;
+use super::zsets::{ScoreRule, ZaddOutcome, ZsetRead};
 use super::{
     Address, EncodingSettings, Engine, Expiry, HashRead, KeyMeta, Object, ScanCursor, StorageResult, StringValue,
     SyncJob, VisitKey,
@@ -103,6 +107,10 @@ impl Engine for NullEngine {
 
     fn set_encoding(&mut self, _: &EncodingSettings) {}
 
+    fn encoding_settings(&self) -> &EncodingSettings {
+        &EncodingSettings::DEFAULT
+    }
+
     fn string(&self, _: Address<'_>, _: UnixMs) -> StorageResult<Option<StringValue<'_>>> {
         Ok(None)
     }
@@ -139,5 +147,135 @@ impl Engine for NullEngine {
 
     fn prepare_sync(&mut self) -> StorageResult<Option<SyncJob>> {
         Ok(None)
+    }
+}
+
+impl super::lists::ListEngine for NullEngine {
+    fn put_list(&mut self, _: Address<'_>, _: Vec<Vec<u8>>, _: Option<UnixMs>) -> StorageResult<()> {
+        Ok(())
+    }
+
+    fn list(&self, _: Address<'_>, _: UnixMs) -> StorageResult<Option<super::ListRead<'_>>> {
+        Ok(None)
+    }
+
+    fn list_push(&mut self, _: Address<'_>, _: super::ListEnd, _: &[&[u8]], _: UnixMs) -> StorageResult<u64> {
+        Ok(0)
+    }
+
+    fn list_pop(
+        &mut self,
+        _: Address<'_>,
+        _: super::ListEnd,
+        _: u64,
+        _: UnixMs,
+        _: &mut dyn FnMut(&[u8]),
+    ) -> StorageResult<u64> {
+        Ok(0)
+    }
+
+    fn list_insert(&mut self, _: Address<'_>, _: u64, _: &[u8], _: UnixMs) -> StorageResult<()> {
+        Ok(())
+    }
+
+    fn list_set(&mut self, _: Address<'_>, _: u64, _: &[u8], _: UnixMs) -> StorageResult<()> {
+        Ok(())
+    }
+
+    fn list_remove(&mut self, _: Address<'_>, _: &[std::ops::Range<u64>], _: UnixMs) -> StorageResult<()> {
+        Ok(())
+    }
+}
+
+impl FieldExpiryEngine for NullEngine {
+    fn hash_update(&mut self, _: Address<'_>, _: &[(&[u8], &[u8])], _: UnixMs) -> StorageResult<usize> {
+        Ok(0)
+    }
+
+    fn set_field_expiry(&mut self, _: Address<'_>, _: &[u8], _: Option<UnixMs>, _: UnixMs) -> StorageResult<bool> {
+        Ok(false)
+    }
+
+    fn put_expiring_hash(&mut self, _: Address<'_>, _: &[ExpiringField], _: Option<UnixMs>) -> StorageResult<()> {
+        Ok(())
+    }
+
+    fn next_field_expiry(&self) -> Option<UnixMs> {
+        None
+    }
+
+    fn expire_fields_due(&mut self, _: UnixMs, _: usize, _: &mut FieldRemoved<'_>) -> StorageResult<usize> {
+        Ok(0)
+    }
+}
+
+impl super::sets::SetEngine for NullEngine {
+    fn members(&self, _: Address<'_>, _: UnixMs) -> StorageResult<Option<super::sets::SetRead<'_>>> {
+        Ok(None)
+    }
+
+    fn set_add(&mut self, _: Address<'_>, _: &[&[u8]], _: UnixMs) -> StorageResult<usize> {
+        Ok(0)
+    }
+
+    fn set_remove(&mut self, _: Address<'_>, _: &[&[u8]], _: UnixMs) -> StorageResult<usize> {
+        Ok(0)
+    }
+
+    fn put_set(&mut self, _: Address<'_>, _: Vec<Vec<u8>>, _: Option<UnixMs>) -> StorageResult<()> {
+        Ok(())
+    }
+}
+
+impl super::zsets::ZsetEngine for NullEngine {
+    fn zset(&self, _: Address<'_>, _: UnixMs) -> StorageResult<Option<ZsetRead<'_>>> {
+        Ok(None)
+    }
+
+    fn zset_add(&mut self, _: Address<'_>, _: &[(&[u8], f64)], _: ScoreRule, _: UnixMs) -> StorageResult<ZaddOutcome> {
+        Ok(ZaddOutcome::default())
+    }
+
+    fn zset_remove(&mut self, _: Address<'_>, _: &[&[u8]], _: UnixMs) -> StorageResult<u64> {
+        Ok(0)
+    }
+
+    fn zset_remove_range(
+        &mut self,
+        _: Address<'_>,
+        _: Range<u64>,
+        _: bool,
+        _: UnixMs,
+        _: &mut dyn FnMut(&[u8], f64),
+    ) -> StorageResult<u64> {
+        Ok(0)
+    }
+
+    fn put_zset(&mut self, _: Address<'_>, _: Vec<(Vec<u8>, f64)>, _: Option<UnixMs>) -> StorageResult<()> {
+        Ok(())
+    }
+}
+
+impl super::streams::StreamEngine for NullEngine {
+    fn stream(&self, _: Address<'_>, _: UnixMs) -> StorageResult<Option<Box<dyn StreamView + '_>>> {
+        Ok(None)
+    }
+
+    fn edit_stream(
+        &mut self,
+        _: Address<'_>,
+        _: UnixMs,
+        create: bool,
+        edit: &mut EditStream<'_>,
+    ) -> StorageResult<bool> {
+        // Callers may take results out of the edit, so it must run where it would have.
+        if create {
+            edit(&mut MemoryStream::default().edit(&EncodingSettings::default()))?;
+        }
+        Ok(create)
+    }
+
+    fn put_stream(&mut self, _: Address<'_>, _: &StreamObject, _: Option<UnixMs>) -> StorageResult<()> {
+        Ok(())
     }
 }

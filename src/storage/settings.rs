@@ -7,21 +7,70 @@ pub struct EncodingSettings {
     pub hash_max_listpack_entries: usize,
     /// `hash-max-listpack-value`: bytes of its longest field or value.
     pub hash_max_listpack_value: usize,
+    /// `list-max-listpack-size`: elements of a node of a list, or, negative, its size class: -1 is 4 KiB, each
+    /// further one doubles it, down to -5.
+    pub list_max_listpack_size: i64,
+    /// `set-max-intset-entries`: members a set of integers may have as an intset.
+    pub set_max_intset_entries: usize,
+    /// `set-max-listpack-entries`: members a set may have as a listpack.
+    pub set_max_listpack_entries: usize,
+    /// `set-max-listpack-value`: bytes of its longest member.
+    pub set_max_listpack_value: usize,
+    /// `zset-max-listpack-entries`: members a sorted set may have as a listpack.
+    pub zset_max_listpack_entries: usize,
+    /// `zset-max-listpack-value`: bytes of its longest member.
+    pub zset_max_listpack_value: usize,
+    /// `hll-sparse-max-bytes`: bytes up to which a HyperLogLog stays sparse, its header included.
+    pub hll_sparse_max_bytes: usize,
+    /// `stream-node-max-bytes`: bytes of a node of a stream; 0 is no limit.
+    pub stream_node_max_bytes: usize,
+    /// `stream-node-max-entries`: entries of a node of a stream; 0 is no limit.
+    pub stream_node_max_entries: usize,
 }
 
 impl Default for EncodingSettings {
     fn default() -> Self {
-        Self { hash_max_listpack_entries: 128, hash_max_listpack_value: 64 }
+        Self::DEFAULT
     }
 }
 
 impl EncodingSettings {
+    /// What holds unless something else is set.
+    pub const DEFAULT: Self = Self {
+        hash_max_listpack_entries: 128,
+        hash_max_listpack_value: 64,
+        list_max_listpack_size: -2,
+        set_max_intset_entries: 512,
+        set_max_listpack_entries: 128,
+        set_max_listpack_value: 64,
+        zset_max_listpack_entries: 128,
+        zset_max_listpack_value: 64,
+        hll_sparse_max_bytes: 3000,
+        stream_node_max_bytes: 4096,
+        stream_node_max_entries: 100,
+    };
+
     /// Sets one by its name; answers whether it is one of these.
     pub fn set(&mut self, name: &[u8], value: &[u8]) -> bool {
-        let Some(value) = std::str::from_utf8(value).ok().and_then(|value| value.parse().ok()) else { return false };
+        let Some(number) = std::str::from_utf8(value).ok().and_then(|value| value.parse::<i64>().ok()) else {
+            return false;
+        };
+        if name == b"list-max-listpack-size" {
+            self.list_max_listpack_size = number;
+            return true;
+        }
+        let Ok(value) = usize::try_from(number) else { return false };
         match name {
             b"hash-max-listpack-entries" => self.hash_max_listpack_entries = value,
             b"hash-max-listpack-value" => self.hash_max_listpack_value = value,
+            b"set-max-intset-entries" => self.set_max_intset_entries = value,
+            b"set-max-listpack-entries" => self.set_max_listpack_entries = value,
+            b"set-max-listpack-value" => self.set_max_listpack_value = value,
+            b"zset-max-listpack-entries" => self.zset_max_listpack_entries = value,
+            b"zset-max-listpack-value" => self.zset_max_listpack_value = value,
+            b"hll-sparse-max-bytes" => self.hll_sparse_max_bytes = value,
+            b"stream-node-max-bytes" => self.stream_node_max_bytes = value,
+            b"stream-node-max-entries" => self.stream_node_max_entries = value,
             _ => return false,
         }
         true

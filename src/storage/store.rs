@@ -1,8 +1,10 @@
 //! All keyspaces of one shard.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
+use parking_lot::Mutex;
 use smallvec::SmallVec;
 
 use super::Address;
@@ -11,7 +13,7 @@ use super::null::NullEngine;
 use super::rows::{FrozenRows, RowEngine, RowOptions};
 use super::{EncodingSettings, Engine, EngineKind, KeyspaceRules, StorageError, StorageResult};
 use crate::limits::LOOK_AHEAD_COMMANDS_MAX;
-use crate::types::Db;
+use crate::types::{Db, UnixMs};
 
 /// The engines of one shard and the rules that choose among them.
 pub struct Store {
@@ -24,9 +26,35 @@ pub struct Store {
     ahead: [bool; 3],
     /// The highest index that any engine's files held when they were opened.
     ahead_until: u64,
+    /// The keys that were asked for, in a scratch store.
+    asked: Option<Box<Mutex<BTreeSet<(Db, Vec<u8>)>>>>,
 }
 
 impl Store {
+    /// A store in memory that notes which keys are asked for, to try out commands on copies of values.
+    pub fn scratch() -> Self {
+        Self {
+            rules: Arc::new(KeyspaceRules::new(EngineKind::Hash, Vec::new())),
+            hash: HashEngine::new(EncodingSettings::default()),
+            lsm: None,
+            btree: None,
+            null: NullEngine,
+            ahead: [false; 3],
+            ahead_until: 0,
+            asked: Some(Box::default()),
+        }
+    }
+
+    /// The keys that a scratch store was asked for.
+    pub fn take_asked(&mut self) -> BTreeSet<(Db, Vec<u8>)> {
+        self.asked.as_mut().map(|asked| std::mem::take(asked.get_mut())).unwrap_or_default()
+    }
+
+    #[cold]
+    fn note_asked(asked: &Mutex<BTreeSet<(Db, Vec<u8>)>>, db: Db, key: &[u8]) {
+        asked.lock().insert((db, key.to_vec()));
+    }
+
     /// Opens the engines that the rules name, in subdirectories `lsm` and `btree` of `dir`.
     ///
     /// # Errors
@@ -56,6 +84,7 @@ impl Store {
             null: NullEngine,
             ahead: [false; 3],
             ahead_until: 0,
+            asked: None,
         };
         store.ahead_until = store.engines().filter_map(|(_, engine)| engine.applied()).max().unwrap_or(0);
         Ok(store)
@@ -64,6 +93,11 @@ impl Store {
     /// The keyspace rules.
     pub fn rules(&self) -> &Arc<KeyspaceRules> {
         &self.rules
+    }
+
+    /// The thresholds of the compact encodings.
+    pub fn encoding(&self) -> &EncodingSettings {
+        self.hash.encoding_settings()
     }
 
     /// Notes which log entry is applied next. While the log is replayed after a start, engines
@@ -143,6 +177,12 @@ impl Store {
         Ok(())
     }
 
+    /// Whether a key or a field has an expiry before `now`.
+    pub fn has_due(&self, now: UnixMs) -> bool {
+        let is_due = |at: Option<UnixMs>| at.is_some_and(|at| at < now);
+        self.engines().any(|(_, engine)| is_due(engine.next_expiry()) || is_due(engine.next_field_expiry()))
+    }
+
     /// Whether [`Self::sweep`] may find something.
     pub fn has_garbage(&self) -> bool {
         self.lsm.iter().chain(&self.btree).any(RowEngine::has_garbage)
@@ -172,6 +212,14 @@ impl Store {
         Ok(frozen)
     }
 
+    /// The row engines as of the last entry, to be read only. To be called between entries.
+    ///
+    /// # Errors
+    /// When an engine's files cannot be written or read.
+    pub fn pin_rows(&mut self) -> StorageResult<Vec<RowEngine>> {
+        self.row_engines().map(RowEngine::pin).collect()
+    }
+
     /// The row engine with a number in [`EngineKind::ALL`], to copy rows into it.
     pub fn row_engine_mut(&mut self, number: u8) -> Option<&mut RowEngine> {
         match EngineKind::ALL.get(usize::from(number))? {
@@ -188,6 +236,9 @@ impl Store {
     /// The engine that keeps a key.
     #[inline]
     pub fn engine(&self, db: Db, key: &[u8]) -> &dyn Engine {
+        if let Some(asked) = &self.asked {
+            Self::note_asked(asked, db, key);
+        }
         let kind = self.rules.engine_for(db, key);
         if self.ahead[kind as usize] {
             return &self.null;
@@ -198,6 +249,9 @@ impl Store {
     /// The engine that keeps a key, to change it.
     #[inline]
     pub fn engine_mut(&mut self, db: Db, key: &[u8]) -> &mut dyn Engine {
+        if let Some(asked) = &self.asked {
+            Self::note_asked(asked, db, key);
+        }
         let kind = self.rules.engine_for(db, key);
         if self.ahead[kind as usize] {
             return &mut self.null;

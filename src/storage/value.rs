@@ -2,29 +2,12 @@
 
 use std::borrow::Cow;
 
-use super::StorageResult;
+use super::field_expiry::ExpiringField;
+pub use super::kind::Kind;
+use super::{Object, StorageResult};
 use super::{hash::HashFields, rows::RowHash};
 use crate::types::UnixMs;
 use crate::types::rng::Rng;
-
-/// The kinds of value a key can hold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Kind {
-    /// A byte string.
-    String,
-    /// A map of fields to byte strings.
-    Hash,
-}
-
-impl Kind {
-    /// The name that `TYPE` answers.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::String => "string",
-            Self::Hash => "hash",
-        }
-    }
-}
 
 /// What is known of a key without reading its value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,7 +78,7 @@ pub enum HashRead<'a> {
 pub type VisitField<'v> = dyn FnMut(&[u8], &[u8]) -> bool + 'v;
 
 impl<'a> HashRead<'a> {
-    /// Number of fields.
+    /// Number of fields, those included that have expired and were not yet removed.
     pub fn len(&self) -> u64 {
         match self {
             Self::Native(hash) => hash.len(),
@@ -106,6 +89,54 @@ impl<'a> HashRead<'a> {
     /// Never true: empty hashes do not exist.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Number of fields that have not expired.
+    pub fn live_len(&self) -> StorageResult<u64> {
+        match self {
+            Self::Native(hash) => Ok(hash.live_len()),
+            Self::Rows(hash) => hash.live_len(),
+        }
+    }
+
+    /// The expiry of a field, if the field is there.
+    pub fn field_expiry(&self, field: &[u8]) -> StorageResult<Option<Option<UnixMs>>> {
+        match self {
+            Self::Native(hash) => Ok(hash.field_expiry(field)),
+            Self::Rows(hash) => hash.field_expiry(field),
+        }
+    }
+
+    /// Whether any field has an expiry.
+    pub fn has_expiries(&self) -> bool {
+        match self {
+            Self::Native(hash) => hash.has_expiries(),
+            Self::Rows(hash) => hash.has_expiries(),
+        }
+    }
+
+    /// The whole hash; `None` when all its fields have expired.
+    pub(super) fn object(&self) -> StorageResult<Option<Object>> {
+        let mut fields = Vec::with_capacity(usize::try_from(self.len()).unwrap_or(0));
+        self.for_each(&mut |field, value| {
+            fields.push((field.to_vec(), value.to_vec()));
+            true
+        })?;
+        if fields.is_empty() {
+            return Ok(None);
+        }
+        if !self.has_expiries() {
+            return Ok(Some(Object::Hash(fields)));
+        }
+        let mut expiring = Vec::with_capacity(fields.len());
+        for (field, value) in fields {
+            let expires_at = self.field_expiry(&field)?.flatten();
+            expiring.push(ExpiringField { field, value, expires_at });
+        }
+        if expiring.iter().any(|field| field.expires_at.is_some()) {
+            return Ok(Some(Object::ExpiringHash(expiring)));
+        }
+        Ok(Some(Object::Hash(expiring.into_iter().map(|field| (field.field, field.value)).collect())))
     }
 
     /// The value of a field.
@@ -136,7 +167,8 @@ impl<'a> HashRead<'a> {
         }
     }
 
-    /// Visits one field chosen at random, each with the same chance (as nearly as the engine can).
+    /// Visits one field chosen at random, each with the same chance (as nearly as the engine can); none if all have
+    /// expired.
     pub fn random(&self, rng: &mut Rng, visit: &mut VisitField<'_>) -> StorageResult<()> {
         match self {
             Self::Native(hash) => {

@@ -33,7 +33,7 @@ impl Client {
         let rules = Arc::new(KeyspaceRules::new(default, keyspaces));
         let store =
             Store::open(dir.path(), rules, &EncodingSettings::default(), &Default::default()).expect("the store opens");
-        let shared = Shared { databases: 16, bulk_max_bytes: 512 << 20 };
+        let shared = Shared { databases: 16, bulk_max_bytes: 512 << 20, one_shard: true };
         Self { store, shared, db: Db(0), now: START, protocol: Protocol::Resp2, entry: 0, _dir: dir }
     }
 

@@ -9,7 +9,7 @@ use kvorum::types::{Db, UnixMs};
 
 /// Small, so that random hashes cross the thresholds.
 pub(crate) const SETTINGS: EncodingSettings =
-    EncodingSettings { hash_max_listpack_entries: 6, hash_max_listpack_value: 12 };
+    EncodingSettings { hash_max_listpack_entries: 6, hash_max_listpack_value: 12, ..EncodingSettings::DEFAULT };
 /// Databases that the operations use.
 pub(crate) const DATABASES: u16 = 3;
 
@@ -184,6 +184,7 @@ impl Model {
                         set_fields(&mut fields, &mut big, pairs);
                         Value::Hash { fields, big }
                     }
+                    other => unreachable!("the model makes no {:?}", other.kind()),
                 };
                 self.keys(*db).insert(key.clone(), Entry { value, expires_at: *expires_at });
                 Reply::Done

@@ -75,15 +75,23 @@ impl Entry {
             ("@keyspace", has(Flags::KEYSPACE)),
             ("@read", has(Flags::READONLY)),
             ("@write", has(Flags::WRITE)),
+            ("@list", self.group == Group::List),
+            ("@sortedset", self.group == Group::SortedSet),
+            ("@set", self.group == Group::Set),
             ("@hash", self.group == Group::Hash),
             ("@string", self.group == Group::String),
+            ("@bitmap", self.group == Group::Bitmap),
+            ("@hyperloglog", self.group == Group::Hyperloglog),
+            ("@stream", self.group == Group::Stream),
             ("@pubsub", has(Flags::PUBSUB)),
             ("@admin", admin),
             ("@fast", has(Flags::FAST)),
             ("@slow", !has(Flags::FAST)),
             ("@blocking", has(Flags::BLOCKING)),
+            ("@geo", self.group == Group::Geo),
             ("@dangerous", admin || has(Flags::DANGEROUS)),
             ("@connection", has(Flags::CONNECTION)),
+            ("@transaction", self.group == Group::Transactions),
         ]
         .into_iter()
         .filter_map(|(name, member)| member.then_some(name))

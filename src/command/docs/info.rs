@@ -79,6 +79,8 @@ pub(super) fn access_flags(access: Access) -> &'static [&'static str] {
         Access::Take => &["RW", "access", "delete"],
         Access::Remove => &["RW", "delete"],
         Access::Create => &["OW", "insert"],
+        Access::Note => &["RW", "access"],
+        Access::ReadInsert => &["RW", "access", "insert"],
         Access::Variable => &["RW", "access", "update", "variable_flags"],
     }
 }
@@ -107,6 +109,7 @@ fn key_spec(spec: &KeySpec, reply: &mut Reply<'_>) {
     let (begin, access) = match *spec {
         KeySpec::Range { first, access, .. } => (first, access),
         KeySpec::Counted { count_at, access } => (count_at, access),
+        KeySpec::Keyword { from, access, .. } => (from, access),
     };
     reply.map(3);
     reply.bulk(b"flags");
@@ -114,10 +117,19 @@ fn key_spec(spec: &KeySpec, reply: &mut Reply<'_>) {
     reply.bulk(b"begin_search");
     reply.map(2);
     reply.bulk(b"type");
-    reply.bulk(b"index");
-    reply.bulk(b"spec");
-    reply.map(1);
-    number(reply, "index", begin);
+    if let KeySpec::Keyword { word, .. } = spec {
+        reply.bulk(b"keyword");
+        reply.bulk(b"spec");
+        reply.map(2);
+        reply.bulk(b"keyword");
+        reply.bulk(word.as_bytes());
+        number(reply, "startfrom", begin);
+    } else {
+        reply.bulk(b"index");
+        reply.bulk(b"spec");
+        reply.map(1);
+        number(reply, "index", begin);
+    }
     reply.bulk(b"find_keys");
     reply.map(2);
     reply.bulk(b"type");
@@ -129,6 +141,14 @@ fn key_spec(spec: &KeySpec, reply: &mut Reply<'_>) {
             number(reply, "lastkey", if last < 0 { last } else { last - first });
             number(reply, "keystep", step);
             number(reply, "limit", 0);
+        }
+        KeySpec::Keyword { limit, .. } => {
+            reply.bulk(b"range");
+            reply.bulk(b"spec");
+            reply.map(3);
+            number(reply, "lastkey", if limit == 0 { 0 } else { -1 });
+            number(reply, "keystep", 1);
+            number(reply, "limit", limit);
         }
         KeySpec::Counted { .. } => {
             reply.bulk(b"keynum");

@@ -1,5 +1,8 @@
 //! Hashes: maps of fields to byte strings under one key.
 
+mod expiry_table;
+mod field_expiry;
+mod getset;
 mod number;
 mod random;
 mod read;
@@ -10,6 +13,8 @@ use number::{hincrby, hincrbyfloat};
 use random::hrandfield;
 use read::{hexists, hget, hgetall, hkeys, hlen, hmget, hscan, hstrlen, hvals};
 use write::{hdel, hmset, hset, hsetnx};
+
+pub(super) use expiry_table::COMMANDS as EXPIRY_COMMANDS;
 
 /// The commands of this family.
 pub(super) static COMMANDS: &[CommandSpec] = &[

@@ -1,6 +1,6 @@
 //! Fields that are numbers.
 
-use super::write::set_field;
+use super::write::update_field;
 use crate::command::context::WriteContext;
 use crate::command::error::{CommandError, CommandResult, NOT_FLOAT, NOT_INTEGER};
 use crate::command::strings::{NOT_FINITE, OVERFLOW};
@@ -15,7 +15,7 @@ pub(super) fn hincrby(ctx: &mut WriteContext<'_>, args: &[&[u8]], reply: &mut Re
     let increment = parse_i64(args[3]).ok_or(NOT_INTEGER)?;
     let old = field(ctx, args[1], args[2], 0, |value| parse_i64(value).ok_or(VALUE))?;
     let new = old.checked_add(increment).ok_or(OVERFLOW)?;
-    set_field(ctx, args[1], args[2], Decimal::new(new).as_bytes())?;
+    update_field(ctx, args[1], args[2], Decimal::new(new).as_bytes())?;
     reply.integer(new);
     Ok(())
 }
@@ -34,7 +34,7 @@ pub(super) fn hincrbyfloat(ctx: &mut WriteContext<'_>, args: &[&[u8]], reply: &m
         return Err(NOT_FINITE);
     }
     let text = new.to_human_string();
-    set_field(ctx, args[1], args[2], text.as_bytes())?;
+    update_field(ctx, args[1], args[2], text.as_bytes())?;
     reply.bulk(text.as_bytes());
     Ok(())
 }

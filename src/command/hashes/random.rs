@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::read::len;
+use super::read::live_len;
 use crate::command::context::ReadContext;
 use crate::command::error::{CommandError, CommandResult, NOT_INTEGER, SYNTAX};
 use crate::resp::{Protocol, Reply};
@@ -22,10 +22,18 @@ pub(super) fn hrandfield(ctx: &ReadContext<'_>, args: &[&[u8]], reply: &mut Repl
             reply.null();
             return Ok(());
         };
+        if live_len(&hash)? == 0 {
+            reply.null();
+            return Ok(());
+        }
         return draw(ctx, &hash, &mut |field, _value| reply.bulk(field));
     }
     let (count, with_values) = parse(args)?;
-    let Some(hash) = ctx.hash(args[1])? else {
+    let hash = match ctx.hash(args[1])? {
+        Some(hash) if live_len(&hash)? > 0 => Some(hash),
+        _ => None,
+    };
+    let Some(hash) = hash else {
         reply.array(0);
         return Ok(());
     };
@@ -105,7 +113,7 @@ fn repeated(ctx: &ReadContext<'_>, hash: &HashRead<'_>, count: usize, out: &mut 
 
 /// So many different fields, or all there are.
 fn distinct(ctx: &ReadContext<'_>, hash: &HashRead<'_>, count: usize, out: &mut Pairs<'_, '_>) -> CommandResult {
-    let fields = len(hash);
+    let fields = live_len(hash)?;
     let wanted = count.min(fields);
     out.begin(wanted);
     if wanted == 0 {

@@ -63,9 +63,14 @@ pub(super) fn hlen(ctx: &ReadContext<'_>, args: &[&[u8]], reply: &mut Reply<'_>)
     Ok(())
 }
 
-/// Number of fields.
-pub(super) fn len(hash: &HashRead<'_>) -> usize {
+/// Number of fields, those included that have expired and were not yet removed.
+fn len(hash: &HashRead<'_>) -> usize {
     usize::try_from(hash.len()).expect("counts fit the address space")
+}
+
+/// Number of fields that have not expired.
+pub(super) fn live_len(hash: &HashRead<'_>) -> StorageResult<usize> {
+    Ok(usize::try_from(hash.live_len()?).expect("counts fit the address space"))
 }
 
 /// `HGETALL key`
@@ -74,7 +79,7 @@ pub(super) fn hgetall(ctx: &ReadContext<'_>, args: &[&[u8]], reply: &mut Reply<'
         reply.map(0);
         return Ok(());
     };
-    reply.map(len(&hash));
+    reply.map(live_len(&hash)?);
     hash.for_each(&mut |field, value| {
         reply.bulk(field);
         reply.bulk(value);
@@ -103,7 +108,7 @@ fn halves(
         reply.array(0);
         return Ok(());
     };
-    reply.array(len(&hash));
+    reply.array(live_len(&hash)?);
     hash.for_each(&mut |field, value| {
         reply.bulk(choose(field, value));
         true

@@ -42,6 +42,14 @@ pub(super) fn set_field(ctx: &mut WriteContext<'_>, key: &[u8], field: &[u8], va
     Ok(())
 }
 
+/// Sets one field, lets it keep its expiry, and counts the change.
+pub(super) fn update_field(ctx: &mut WriteContext<'_>, key: &[u8], field: &[u8], value: &[u8]) -> StorageResult<()> {
+    let (at, now) = (ctx.at(key), ctx.now);
+    ctx.engine_mut(at).hash_update(at, &[(field, value)], now)?;
+    ctx.dirty += 1;
+    Ok(())
+}
+
 /// `HSETNX key field value`
 pub(super) fn hsetnx(ctx: &mut WriteContext<'_>, args: &[&[u8]], reply: &mut Reply<'_>) -> CommandResult {
     let exists = match ctx.hash(args[1])? {

@@ -29,6 +29,7 @@ fn every_name_is_found_in_any_case() {
         " ",
         "ge",
         "gett",
+        "bitfield\x7fro",
         "get ",
         "\u{7}et",
         "config|get",
@@ -42,8 +43,8 @@ fn every_name_is_found_in_any_case() {
 fn names_are_upper_case_and_unique() {
     let mut seen = BTreeSet::new();
     for spec in all() {
-        // Looking names up relies on their having no other bytes than letters.
-        assert!(spec.name.bytes().all(|byte| byte.is_ascii_uppercase()), "{}", spec.name);
+        // Looking names up relies on their having no other bytes than these.
+        assert!(spec.name.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_'), "{}", spec.name);
         assert!(seen.insert(spec.name.to_owned()), "{} is there twice", spec.name);
         for subcommand in spec.subcommands {
             assert_eq!(subcommand.name, subcommand.name.to_uppercase());
@@ -116,6 +117,12 @@ fn check_keys(name: &str, specs: &[KeySpec], arity: usize) {
                 first
             }
             KeySpec::Counted { count_at, .. } => count_at + 1,
+            // It need not be there.
+            KeySpec::Keyword { from, limit: 0, .. } => {
+                assert!(from > 0, "{name}");
+                continue;
+            }
+            KeySpec::Keyword { from, .. } => from + 1,
         };
         assert!(usize::from(first.unsigned_abs()) < arity, "{name}: the first key lies outside the arity");
     }
@@ -175,8 +182,14 @@ fn keys_are_found() {
     assert_eq!(keys_in("rename a b"), [(1, Access::Take), (2, Access::Overwrite)]);
     assert_eq!(keys_in("set a 1"), [(1, Access::Overwrite)]);
     assert_eq!(keys_in("set a 1 ex 5 Get"), [(1, Access::ReadWrite)]);
+    assert_eq!(keys_in("bitfield a get u8 0"), [(1, Access::Read)]);
+    assert_eq!(keys_in("bitfield a get u8 0 Set u8 0 1"), [(1, Access::ReadWrite)]);
+    assert_eq!(keys_in("bitop and a b c"), [(2, Access::Overwrite), (3, Access::Read), (4, Access::Read)]);
     assert_eq!(keys_in("object encoding a"), [(2, Access::ReadMeta)]);
     assert_eq!(keys_in("memory usage a samples 5"), [(2, Access::ReadMeta)]);
+    assert_eq!(keys_in("xread count 1 streams a b 0 0"), [(4, Access::Read), (5, Access::Read)]);
+    assert_eq!(keys_in("xreadgroup group streams c streams a 0"), [(5, Access::Read)]);
+    assert_eq!(keys_in("xgroup create a g 0"), [(2, Access::Insert)]);
     assert_eq!(keys_in("object help"), []);
     assert_eq!(keys_in("ping"), []);
 }

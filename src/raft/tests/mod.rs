@@ -46,7 +46,7 @@ impl Machine {
 }
 
 impl StateMachine for Machine {
-    fn apply(&mut self, index: LogIndex, payload: &Bytes) -> io::Result<()> {
+    fn apply(&mut self, index: LogIndex, _: u64, payload: &Bytes) -> io::Result<()> {
         let mut seen = self.0.lock();
         assert!(index.0 > seen.last, "entries come in order, once");
         seen.last = index.0;

@@ -8,7 +8,7 @@ use bincode::{Decode, Encode};
 use super::{ClusterNode, services};
 use crate::cluster::metadata::{MetadataError, Transaction};
 use crate::raft::{GroupStatus, Role};
-use crate::shard::{Shard, clock};
+use crate::shard::{REMOTE_WATCH_LASTS, Shard, WatchId, Watched, clock};
 use crate::types::{Db, NodeId, ShardId};
 
 /// What a node can be asked.
@@ -41,6 +41,24 @@ pub enum Question {
     },
     /// Change the metadata. To their leader.
     Transact(Transaction),
+    /// Watch keys for a client of this node. To the shard's leader.
+    Watch {
+        /// The shard.
+        shard: u32,
+        /// The database.
+        db: u16,
+        /// The keys.
+        keys: Vec<Vec<u8>>,
+        /// The watch that they are to be added to: its origin and number.
+        to: Option<(u64, u64)>,
+    },
+    /// End a watch. To the shard's leader.
+    Unwatch {
+        /// The shard.
+        shard: u32,
+        /// Its origin and number.
+        watch: (u64, u64),
+    },
     /// Hand the shard's leadership over to a node.
     Transfer {
         /// The shard.
@@ -59,6 +77,10 @@ pub enum Reply {
     Keys(u64, u64),
     /// The last applied entry, and the digest.
     Digest(u64, [u8; 20]),
+    /// The watch: its origin and number.
+    Watch(u64, u64),
+    /// The watch that keys should be added to is not known.
+    WatchIsGone,
     /// It is done.
     Done,
     /// Ask the leader, which is this node if it is known (0 if not). Nothing was done.
@@ -156,6 +178,8 @@ pub async fn answer(node: &ClusterNode, question: Question) -> Result<Reply, Str
         Question::Keys { shard, .. }
         | Question::Digest { shard, .. }
         | Question::Setting { shard, .. }
+        | Question::Watch { shard, .. }
+        | Question::Unwatch { shard, .. }
         | Question::Transfer { shard, .. } => *shard,
     };
     let shard = node.shard(ShardId(number)).ok_or_else(|| format!("no replica of shard {number} here"))?;
@@ -196,6 +220,19 @@ pub async fn answer_for(shard: &Arc<Shard>, question: &Question) -> Result<Reply
             } else {
                 not_leader(shard.leader())
             }
+        }
+        Question::Watch { db, keys, to, .. } => {
+            let keys: Vec<&[u8]> = keys.iter().map(Vec::as_slice).collect();
+            let to = to.map(|(origin, number)| WatchId { origin, number });
+            match shard.watch(Db(*db), &keys, to, Some(REMOTE_WATCH_LASTS)).await {
+                Watched::Yes(watch) => Ok(Reply::Watch(watch.origin, watch.number)),
+                Watched::Gone => Ok(Reply::WatchIsGone),
+                Watched::NotLeader(leader) => not_leader(leader),
+            }
+        }
+        Question::Unwatch { watch: (origin, number), .. } => {
+            shard.unwatch(WatchId { origin: *origin, number: *number });
+            Ok(Reply::Done)
         }
         Question::Transfer { to, .. } => match shard.transfer_leader(NodeId(*to)).await {
             Ok(()) => Ok(Reply::Done),

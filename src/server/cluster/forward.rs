@@ -48,7 +48,8 @@ const GRACE: Duration = Duration::from_millis(300);
 /// The answer when a shard has no leader for too long.
 pub const NO_LEADER: &str = "CLUSTERDOWN The shard has no leader now; the command was not executed";
 /// The answer to commands that no frame can hold.
-const TOO_LARGE: &str = "ERR the commands are too large to be sent to the shard's leader; they were not executed";
+pub(super) const TOO_LARGE: &str =
+    "ERR the commands are too large to be sent to the shard's leader; they were not executed";
 /// The answer to a write when nobody knows what became of it.
 pub const UNKNOWN: &str =
     "ERR outcome unknown: the connection to the shard's leader was lost; the command may or may not be executed";
@@ -74,7 +75,7 @@ pub(super) fn serve(node: &Arc<ClusterNode>) {
 }
 
 /// Encodes a run.
-fn request(run: &Run, manner: Manner) -> Vec<u8> {
+pub(in crate::server) fn request(run: &Run, manner: Manner) -> Vec<u8> {
     let protocol = if manner.protocol == Protocol::Resp3 { 3 } else { 2 };
     let flag = |is_set, flag| if is_set { flag } else { 0 };
     let flags = flag(manner.touch, FLAG_TOUCH) | flag(manner.count, FLAG_COUNT);
@@ -84,7 +85,7 @@ fn request(run: &Run, manner: Manner) -> Vec<u8> {
     out
 }
 
-fn read_request(bytes: &[u8]) -> Result<(Run, Manner), DecodeError> {
+pub(super) fn read_request(bytes: &[u8]) -> Result<(Run, Manner), DecodeError> {
     let mut reader = Reader::new(bytes, "forwarded run");
     if reader.u8()? != VERSION {
         return Err(reader.error("an unknown version"));

@@ -5,6 +5,7 @@
 //! | [`join`] | how nodes become a cluster |
 //! | [`controller`] | makes this node what the metadata say: opens shards, sets the table of routes, spreads leaders |
 //! | [`forward`] | commands for shards that another node leads |
+//! | [`lend`] | clients that wait at a shard's leader on another node |
 //! | [`ask`] | small questions between nodes |
 //! | [`status`] | what an operator is shown |
 //!
@@ -16,6 +17,7 @@ pub mod ask;
 pub mod controller;
 pub mod forward;
 pub mod join;
+pub(super) mod lend;
 pub mod status;
 
 use std::collections::BTreeMap;
@@ -46,6 +48,10 @@ pub(super) mod services {
     pub(crate) const ASK: u8 = SERVICE_FIRST_FREE + 1;
     /// Come into this cluster.
     pub(crate) const JOIN: u8 = SERVICE_FIRST_FREE + 2;
+    /// A client's request that waits.
+    pub(crate) const LEND: u8 = SERVICE_FIRST_FREE + 3;
+    /// Such a client waits no more.
+    pub(crate) const CALL_OFF: u8 = SERVICE_FIRST_FREE + 4;
 }
 
 /// What a node needs to be one of a cluster.
@@ -72,6 +78,8 @@ pub struct ClusterNode {
     joining: tokio::sync::Mutex<()>,
     /// The replicas this node has open.
     pub(super) shards: RwLock<BTreeMap<ShardId, Arc<Shard>>>,
+    /// Clients of other nodes that wait at shards led here.
+    pub(super) loans: lend::Loans,
     /// Runs that were sent to other nodes.
     pub forwarded: AtomicU64,
     /// What became of the controller's last round, if something is wrong.
@@ -118,6 +126,7 @@ impl ClusterNode {
             joined: Notify::new(),
             joining: tokio::sync::Mutex::default(),
             shards: RwLock::default(),
+            loans: lend::Loans::default(),
             forwarded: AtomicU64::new(0),
             trouble: Mutex::default(),
         });
@@ -131,6 +140,7 @@ impl ClusterNode {
     pub fn serve(self: &Arc<Self>) {
         join::serve(self);
         forward::serve(self);
+        lend::serve(self);
         ask::serve(self);
     }
 

@@ -155,13 +155,18 @@ pub(super) fn timeout_ms(arg: &[u8]) -> Result<i64, CommandError> {
     }
 }
 
-/// Nobody is ever blocked: no command here waits for others.
+/// `CLIENT UNBLOCK id [TIMEOUT|ERROR]`
 fn unblock(call: &mut Call<'_>) -> Executed {
     if call.args.len() > 3 && !call.is_word(3, "timeout") && !call.is_word(3, "error") {
         return Err(CommandError::Static("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR"));
     }
-    call.integer_at(2)?;
-    call.integer(0)
+    let id = call.integer_at(2)?;
+    let client = u64::try_from(id).ok().and_then(|id| call.server.clients.get(id));
+    let waiter = client.and_then(|client| client.waiter.lock().take());
+    if let Some(waiter) = &waiter {
+        waiter.end(call.is_word(3, "error"));
+    }
+    call.integer(i64::from(waiter.is_some()))
 }
 
 fn tracking(call: &mut Call<'_>) -> Executed {

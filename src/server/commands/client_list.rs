@@ -86,6 +86,7 @@ fn describe(text: &mut String, client: &Client, now_ms: i64) {
     let mut flags = String::new();
     for (flag, set) in [
         ('O', client.monitor.load(Relaxed)),
+        ('x', client.queued.load(Relaxed) >= 0),
         ('b', client.blocked.load(Relaxed)),
         ('A', client.is_killed()),
         ('e', client.no_evict.load(Relaxed)),
@@ -108,8 +109,8 @@ fn describe(text: &mut String, client: &Client, now_ms: i64) {
     // Writing to a string cannot fail.
     let _ = writeln!(
         text,
-        "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={flags} db={} sub=0 psub=0 ssub=0 multi=-1 \
-         qbuf={query} qbuf-free={query_free} argv-mem={arguments} multi-mem=0 rbs={FIXED_OUTPUT_BYTES} rbp={fixed} \
+        "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={flags} db={} sub=0 psub=0 ssub=0 multi={} \
+         qbuf={query} qbuf-free={query_free} argv-mem={arguments} multi-mem={} rbs={FIXED_OUTPUT_BYTES} rbp={fixed} \
          obl={fixed} oll={nodes} omem={listed} tot-mem={total} events={} cmd={} user=default redir=-1 resp={} \
          lib-name={} lib-ver={}",
         client.id,
@@ -120,6 +121,8 @@ fn describe(text: &mut String, client: &Client, now_ms: i64) {
         (now_ms - client.created_ms).max(0) / 1000,
         (now_ms - client.active_ms.load(Relaxed)).max(0) / 1000,
         client.db.load(Relaxed),
+        client.queued.load(Relaxed),
+        client.queued_bytes.load(Relaxed),
         if output > 0 { "rw" } else { "r" },
         last_command(client),
         client.protocol.load(Relaxed),

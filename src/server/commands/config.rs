@@ -13,7 +13,19 @@ use crate::server::{Server, logging};
 use crate::shard::fsync_policy;
 
 /// Settings that all replicas must change at the same log entry, because values are encoded by them.
-const REPLICATED: [Setting; 2] = [Setting::HashMaxListpackEntries, Setting::HashMaxListpackValue];
+const REPLICATED: [Setting; 11] = [
+    Setting::HashMaxListpackEntries,
+    Setting::HashMaxListpackValue,
+    Setting::ListMaxListpackSize,
+    Setting::SetMaxIntsetEntries,
+    Setting::SetMaxListpackEntries,
+    Setting::SetMaxListpackValue,
+    Setting::ZsetMaxListpackEntries,
+    Setting::ZsetMaxListpackValue,
+    Setting::HllSparseMaxBytes,
+    Setting::StreamNodeMaxBytes,
+    Setting::StreamNodeMaxEntries,
+];
 
 /// `CONFIG subcommand …`
 pub(super) fn config(call: &mut Call<'_>) -> Executed {

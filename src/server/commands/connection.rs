@@ -160,6 +160,7 @@ pub(super) fn monitor(call: &mut Call<'_>) -> Executed {
 pub(super) fn reset(call: &mut Call<'_>) -> Executed {
     call.server.monitors.remove(&call.session.client);
     let authenticated = !call.server.limits.password_required.load(Ordering::Relaxed);
+    call.session.unwatch(call.server);
     call.session.reset(authenticated);
     call.reply().simple("RESET");
     DONE

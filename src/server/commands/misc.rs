@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{CANNOT_READ, Call, DONE, Executed, client, late_error};
+use crate::command::CommandError;
 use crate::shard::clock;
 
 /// `TIME`
@@ -33,6 +34,14 @@ pub(super) fn wait(call: &mut Call<'_>) -> Executed {
     call.integer_at(1)?;
     client::timeout_ms(call.args[2])?;
     call.integer(0)
+}
+
+/// `PFSELFTEST`
+pub(super) fn pfselftest(call: &mut Call<'_>) -> Executed {
+    match crate::types::hll::selftest() {
+        Ok(()) => call.ok(),
+        Err(finding) => Err(CommandError::Text(format!("ERR TESTFAILED {finding}"))),
+    }
 }
 
 /// `DBSIZE`

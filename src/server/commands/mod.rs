@@ -25,6 +25,7 @@ mod misc;
 mod persistence;
 mod redact;
 mod slowlog;
+mod transaction;
 
 use std::sync::Arc;
 
@@ -154,6 +155,7 @@ pub fn execute(
         ServerCommand::Latency => latency::latency(call),
         ServerCommand::Memory => memory::memory(call),
         ServerCommand::Monitor => connection::monitor(call),
+        ServerCommand::Pfselftest => misc::pfselftest(call),
         ServerCommand::Ping => connection::ping(call),
         ServerCommand::Quit => connection::quit(call),
         ServerCommand::Readonly => cluster::readonly(call),
@@ -166,6 +168,12 @@ pub fn execute(
         ServerCommand::Slowlog => slowlog::slowlog(call),
         ServerCommand::Time => misc::time(call),
         ServerCommand::Wait => misc::wait(call),
+        // The dispatcher executes them; UNWATCH comes here from a transaction.
+        ServerCommand::Discard
+        | ServerCommand::Exec
+        | ServerCommand::Multi
+        | ServerCommand::Unwatch
+        | ServerCommand::Watch => transaction::unwatch(call),
     }
 }
 

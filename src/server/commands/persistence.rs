@@ -11,8 +11,9 @@ use crate::command::error::SYNTAX;
 use crate::raft::SnapshotError;
 use crate::server::dispatch::lossy;
 use crate::server::process::ShutdownMode;
+use crate::server::save::SaveError;
 
-type SnapshotResult = Result<(), SnapshotError>;
+type SaveResult = Result<(), SaveError>;
 
 const SAVE_IN_PROGRESS: &str = "ERR Background save already in progress";
 
@@ -20,9 +21,9 @@ const SAVE_IN_PROGRESS: &str = "ERR Background save already in progress";
 pub(super) fn save(call: &mut Call<'_>) -> Executed {
     let (server, protocol) = (Arc::clone(call.server), call.session.protocol);
     Ok(Some(Box::pin(async move {
-        match server.snapshot().await {
+        match server.save().await {
             Ok(()) => late_ok(),
-            Err(SnapshotError::InProgress) => late_error(&server, protocol, SAVE_IN_PROGRESS),
+            Err(SaveError::Snapshot(SnapshotError::InProgress)) => late_error(&server, protocol, SAVE_IN_PROGRESS),
             Err(error) => late_error(&server, protocol, &format!("ERR saving failed: {error}")),
         }
     })))
@@ -35,31 +36,34 @@ pub(super) fn bgsave(call: &mut Call<'_>) -> Executed {
         2 if call.is_word(1, "schedule") => {}
         _ => return Err(SYNTAX),
     }
-    in_background(call, "Background saving started", SAVE_IN_PROGRESS)
+    in_background(call, true, "Background saving started", SAVE_IN_PROGRESS)
 }
 
 /// `BGREWRITEAOF`: a snapshot is what lets the log be shortened.
 pub(super) fn bgrewriteaof(call: &mut Call<'_>) -> Executed {
     in_background(
         call,
+        false,
         "Background append only file rewriting started",
         "ERR Background append only file rewriting already in progress",
     )
 }
 
-/// Starts a snapshot and answers when it is under way, so that INFO shows it from then on.
-fn in_background(call: &mut Call<'_>, started: &'static str, in_progress: &'static str) -> Executed {
+/// Starts a snapshot, with an RDB file or without, and answers when it is under way, so that INFO shows it from then on.
+fn in_background(call: &mut Call<'_>, with_file: bool, started: &'static str, in_progress: &'static str) -> Executed {
     if call.server.snapshot_running() {
         return Err(CommandError::Static(in_progress));
     }
     let (server, protocol) = (Arc::clone(call.server), call.session.protocol);
     Ok(Some(Box::pin(async move {
         let all = Arc::clone(&server);
-        let mut snapshot: Pin<Box<dyn Future<Output = SnapshotResult> + Send>> =
-            Box::pin(async move { all.snapshot().await });
+        let mut snapshot: Pin<Box<dyn Future<Output = SaveResult> + Send>> =
+            Box::pin(async move { if with_file { all.save().await } else { Ok(all.snapshot().await?) } });
         let first = std::future::poll_fn(|cx| Poll::Ready(snapshot.as_mut().poll(cx))).await;
         match first {
-            Poll::Ready(Err(SnapshotError::InProgress)) => return late_error(&server, protocol, in_progress),
+            Poll::Ready(Err(SaveError::Snapshot(SnapshotError::InProgress))) => {
+                return late_error(&server, protocol, in_progress);
+            }
             Poll::Ready(result) => log_failure(&result),
             Poll::Pending => {
                 tokio::spawn(async move { log_failure(&snapshot.await) });
@@ -69,7 +73,7 @@ fn in_background(call: &mut Call<'_>, started: &'static str, in_progress: &'stat
     })))
 }
 
-fn log_failure(result: &SnapshotResult) {
+fn log_failure(result: &SaveResult) {
     if let Err(error) = result {
         tracing::warn!(%error, "the snapshot that a client asked for failed");
     }

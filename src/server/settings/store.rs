@@ -199,6 +199,15 @@ impl Settings {
         EncodingSettings {
             hash_max_listpack_entries: size(Setting::HashMaxListpackEntries),
             hash_max_listpack_value: size(Setting::HashMaxListpackValue),
+            list_max_listpack_size: self.int(Setting::ListMaxListpackSize),
+            set_max_intset_entries: size(Setting::SetMaxIntsetEntries),
+            set_max_listpack_entries: size(Setting::SetMaxListpackEntries),
+            set_max_listpack_value: size(Setting::SetMaxListpackValue),
+            zset_max_listpack_entries: size(Setting::ZsetMaxListpackEntries),
+            zset_max_listpack_value: size(Setting::ZsetMaxListpackValue),
+            hll_sparse_max_bytes: size(Setting::HllSparseMaxBytes),
+            stream_node_max_bytes: size(Setting::StreamNodeMaxBytes),
+            stream_node_max_entries: size(Setting::StreamNodeMaxEntries),
         }
     }
 }

@@ -128,6 +128,14 @@ settings! {
         BtreeMapBytes: "btree-map-bytes", Kind::Bytes { min: 16 * MIB, max: 1 << 46 }, "1024gb", START;
     }
     Durability {
+        /// Name of the RDB file that SAVE and BGSAVE write into `dir`, for Redis and for `kvorum import`. The server
+        /// does not read it.
+        Dbfilename: "dbfilename", one(special::file_name, "a file name"), "dump.rdb",
+            RUNTIME.protected();
+        /// Whether long strings in RDB files are compressed.
+        Rdbcompression: "rdbcompression", Kind::Bool, "yes", RUNTIME;
+        /// Whether RDB files end with a checksum.
+        Rdbchecksum: "rdbchecksum", Kind::Bool, "yes", START;
         /// Whether the log is written to disk. With `no` it stays in memory: a pure cache, empty
         /// after a restart. (Redis's default is `no`.)
         Appendonly: "appendonly", Kind::Bool, "yes", START;
@@ -216,21 +224,25 @@ settings! {
         HashMaxListpackValue: "hash-max-listpack-value" | "hash-max-ziplist-value", SIZE, "64", RUNTIME;
         /// Entries in a node of a list, or its size when negative: -1 is 4 kB, -2 is 8 kB, to -5.
         ListMaxListpackSize: "list-max-listpack-size" | "list-max-ziplist-size",
-            Kind::Int { min: i32::MIN as i64, max: INT_MAX }, "-2", COMPAT;
+            Kind::Int { min: i32::MIN as i64, max: INT_MAX }, "-2", RUNTIME;
         /// Nodes at each end of a list that are not compressed; 0 compresses none.
         ListCompressDepth: "list-compress-depth", SMALL_COUNT, "0", COMPAT;
         /// Members up to which a set of integers is kept compactly.
-        SetMaxIntsetEntries: "set-max-intset-entries", COUNT, "512", COMPAT;
+        SetMaxIntsetEntries: "set-max-intset-entries", COUNT, "512", RUNTIME;
+        /// Members up to which a set of other strings is kept compactly.
+        SetMaxListpackEntries: "set-max-listpack-entries", COUNT, "128", RUNTIME;
+        /// Longest member of a set that is kept compactly.
+        SetMaxListpackValue: "set-max-listpack-value", SIZE, "64", RUNTIME;
         /// Members up to which a sorted set is kept compactly.
-        ZsetMaxListpackEntries: "zset-max-listpack-entries" | "zset-max-ziplist-entries", COUNT, "128", COMPAT;
+        ZsetMaxListpackEntries: "zset-max-listpack-entries" | "zset-max-ziplist-entries", COUNT, "128", RUNTIME;
         /// Longest member of a sorted set that is kept compactly.
-        ZsetMaxListpackValue: "zset-max-listpack-value" | "zset-max-ziplist-value", SIZE, "64", COMPAT;
+        ZsetMaxListpackValue: "zset-max-listpack-value" | "zset-max-ziplist-value", SIZE, "64", RUNTIME;
         /// Size of a HyperLogLog up to which it is kept sparse.
-        HllSparseMaxBytes: "hll-sparse-max-bytes", SIZE, "3000", COMPAT;
+        HllSparseMaxBytes: "hll-sparse-max-bytes", SIZE, "3000", RUNTIME;
         /// Size of a node of a stream; 0 sets no limit.
-        StreamNodeMaxBytes: "stream-node-max-bytes", SIZE, "4096", COMPAT;
+        StreamNodeMaxBytes: "stream-node-max-bytes", SIZE, "4096", RUNTIME;
         /// Entries in a node of a stream; 0 sets no limit.
-        StreamNodeMaxEntries: "stream-node-max-entries", COUNT, "100", COMPAT;
+        StreamNodeMaxEntries: "stream-node-max-entries", COUNT, "100", RUNTIME;
     }
     Other {
         /// Classes of events that are published: `K` and `E` choose the channels, the others the events.
@@ -241,9 +253,6 @@ settings! {
         /// Save points of Redis. This server takes snapshots by the growth of its log instead; see
         /// `snapshot-log-bytes`. (Redis's default is `3600 1 300 100 60 10000`.)
         Save: "save", words(special::save, "pairs of seconds and changes"), "", COMPAT;
-        /// Name of a dump in Redis's format.
-        Dbfilename: "dbfilename", one(special::file_name, "a file name"), "dump.rdb",
-            COMPAT.protected();
         /// Name of Redis's append-only file. This server's log has its own files.
         Appendfilename: "appendfilename", one(special::file_name, "a file name"),
             "appendonly.aof", COMPAT_START;
@@ -268,10 +277,6 @@ settings! {
         AofRewriteIncrementalFsync: "aof-rewrite-incremental-fsync", Kind::Bool, "yes", COMPAT;
         /// Whether Redis syncs a dump in parts.
         RdbSaveIncrementalFsync: "rdb-save-incremental-fsync", Kind::Bool, "yes", COMPAT;
-        /// Whether Redis compresses dumps.
-        Rdbcompression: "rdbcompression", Kind::Bool, "yes", COMPAT;
-        /// Whether Redis adds a checksum to dumps.
-        Rdbchecksum: "rdbchecksum", Kind::Bool, "yes", COMPAT_START;
         /// Whether Redis removes dumps used for replication.
         RdbDelSyncFiles: "rdb-del-sync-files", Kind::Bool, "no", COMPAT;
         /// Whether Redis refuses writes after a failed background save.

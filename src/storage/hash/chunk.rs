@@ -7,6 +7,11 @@
 //!            and then, if its form is LARGE:
 //!            0: u8 | length: varint | length bytes                            a string
 //!            1: u8 | count: varint | count * (length: varint | length bytes)  a hash: records of its fields
+//!            2: u8 | count: varint | count * (length: varint | length bytes)  a list: its chunks, see `packed`
+//!            4: u8 | count: varint | count * (length: varint | length bytes | score: f64)  a sorted set
+//!            5: u8 | as in `stream::snapshot`                                 a stream
+//!            8: u8 | the same, of a hash that reports `listpackex`
+//!            3: u8 | count: varint | count * (length: varint | length bytes)  a set: records of its members
 //! ```
 //!
 //! Records of the other forms are the very bytes that stand in memory, so that writing is copying.
@@ -15,11 +20,19 @@
 
 use super::blob::Blob;
 use super::compact;
+use super::compact_zset;
 use super::database::Database;
 use super::fields::LargeHash;
-use super::record::{EDITED, EXPIRES, FORM_BYTES, FORM_COMPACT, FORM_INT, FORM_LARGE, FORM_MASK, Payload, Record};
+use super::quicklist::Quicklist;
+use super::record::{
+    EDITED, EXPIRES, FORM_BYTES, FORM_COMPACT, FORM_INT, FORM_LARGE, FORM_LIST, FORM_MASK, FORM_SET, FORM_ZSET,
+    Payload, Record,
+};
+use super::set_members::LargeSet;
 use super::slot_table::{Large, SlotTable};
-use super::{Databases, database_mut};
+use super::sorted::LargeZset;
+use super::stream::MemoryStream;
+use super::{Databases, database_mut, lists, packed, small_set};
 use crate::codec::{Reader, push_run, push_varint};
 use crate::storage::StorageResult;
 use crate::storage::object_codec::corrupt;
@@ -29,6 +42,11 @@ use crate::types::{Db, SLOT_COUNT, Slot};
 const VERSION: u8 = 1;
 const LARGE_STRING: u8 = 0;
 const LARGE_HASH: u8 = 1;
+const LARGE_LIST: u8 = 2;
+const LARGE_ZSET: u8 = 4;
+const LARGE_STREAM: u8 = 5;
+const LARGE_SET: u8 = 3;
+const LARGE_SMALL_HASH: u8 = 8;
 
 /// Length from which a chunk takes no further key.
 const CHUNK_FULL_BYTES: usize = 256 * 1024;
@@ -98,10 +116,34 @@ fn write_record(out: &mut Vec<u8>, table: &SlotTable, blob: &Blob) {
             push_run(out, value);
         }
         Large::Hash(hash) => {
-            out.push(LARGE_HASH);
+            out.push(if hash.is_small() { LARGE_SMALL_HASH } else { LARGE_HASH });
             push_varint(out, hash.len() as u64);
             for field in hash.records() {
                 push_run(out, field.bytes());
+            }
+        }
+        Large::List(list) => {
+            out.push(LARGE_LIST);
+            push_varint(out, list.chunk_count() as u64);
+            list.packed_chunks().for_each(|packed| push_run(out, packed));
+        }
+        Large::Zset(zset) => {
+            out.push(LARGE_ZSET);
+            push_varint(out, zset.len() as u64);
+            for (score, member) in zset.unordered() {
+                push_run(out, member);
+                out.extend_from_slice(&score.to_le_bytes());
+            }
+        }
+        Large::Stream(stream) => {
+            out.push(LARGE_STREAM);
+            stream.write(out);
+        }
+        Large::Set(set) => {
+            out.push(LARGE_SET);
+            push_varint(out, set.len() as u64);
+            for member in set.records() {
+                push_run(out, member.bytes());
             }
         }
     }
@@ -147,6 +189,18 @@ fn load_record(reader: &mut Reader<'_>, slot: Slot, clock: u32, database: &mut D
             compact::verify(payload)?;
             None
         }
+        FORM_LIST => {
+            lists::verify(payload)?;
+            None
+        }
+        FORM_ZSET => {
+            compact_zset::verify(payload)?;
+            None
+        }
+        FORM_SET => {
+            small_set::verify(payload)?;
+            None
+        }
         FORM_LARGE if payload.is_empty() => Some(load_large(reader)?),
         form => return Err(corrupt(reader, format_args!("a value of form {form} and {} bytes", payload.len()))),
     };
@@ -176,7 +230,7 @@ fn split_record(bytes: &[u8]) -> StorageResult<(u8, &[u8], &[u8])> {
 fn load_large(reader: &mut Reader<'_>) -> StorageResult<Large> {
     match reader.u8()? {
         LARGE_STRING => Ok(Large::String(reader.run()?.to_vec())),
-        LARGE_HASH => {
+        kind @ (LARGE_HASH | LARGE_SMALL_HASH) => {
             let count = reader.varint()?;
             if count == 0 || count > (reader.remaining() / RECORD_MIN_BYTES) as u64 {
                 return Err(corrupt(reader, format_args!("a hash of {count} fields")));
@@ -185,15 +239,73 @@ fn load_large(reader: &mut Reader<'_>) -> StorageResult<Large> {
             for _ in 0..count {
                 let bytes = reader.run()?;
                 let (tag, ..) = split_record(bytes)?;
-                if tag != FORM_BYTES {
+                if tag & !EXPIRES != FORM_BYTES {
                     return Err(corrupt(reader, format_args!("a field with tag {tag:#04x}")));
                 }
                 if !hash.load(Blob::concat(&[bytes], 0)) {
                     return Err(corrupt(reader, "a field that stands twice"));
                 }
             }
+            if kind == LARGE_SMALL_HASH {
+                hash.make_small();
+            }
             Ok(Large::Hash(Box::new(hash)))
         }
+        LARGE_LIST => {
+            let count = reader.varint()?;
+            if count == 0 || count > (reader.remaining() / RECORD_MIN_BYTES) as u64 {
+                return Err(corrupt(reader, format_args!("a list of {count} chunks")));
+            }
+            let mut list = Quicklist::new();
+            for _ in 0..count {
+                let chunk = reader.run()?;
+                let elements = packed::verify(chunk)?;
+                if elements == 0 {
+                    return Err(corrupt(reader, "a chunk without elements"));
+                }
+                list.load(chunk, elements);
+            }
+            Ok(Large::List(Box::new(list)))
+        }
+        LARGE_ZSET => load_zset(reader).map(|zset| Large::Zset(Box::new(zset))),
+        LARGE_STREAM => Ok(Large::Stream(Box::new(MemoryStream::read(reader)?))),
+        LARGE_SET => load_set(reader),
         kind => Err(corrupt(reader, format_args!("a large value of kind {kind}"))),
     }
+}
+
+fn load_zset(reader: &mut Reader<'_>) -> StorageResult<LargeZset> {
+    let count = reader.varint()?;
+    if count == 0 || count > (reader.remaining() / (1 + size_of::<f64>())) as u64 {
+        return Err(corrupt(reader, format_args!("a sorted set of {count} members")));
+    }
+    let mut members = Vec::with_capacity(count as usize);
+    for _ in 0..count {
+        let member = reader.run()?;
+        let score = f64::from_le_bytes(reader.array()?);
+        if score.is_nan() {
+            return Err(corrupt(reader, "a score that is not a number"));
+        }
+        members.push((score, member));
+    }
+    LargeZset::from_unordered(members.into_iter()).ok_or_else(|| corrupt(reader, "a member that stands twice"))
+}
+
+fn load_set(reader: &mut Reader<'_>) -> StorageResult<Large> {
+    let count = reader.varint()?;
+    if count == 0 || count > (reader.remaining() / RECORD_MIN_BYTES) as u64 {
+        return Err(corrupt(reader, format_args!("a set of {count} members")));
+    }
+    let mut set = LargeSet::with_capacity(count as usize);
+    for _ in 0..count {
+        let bytes = reader.run()?;
+        let (tag, _, payload) = split_record(bytes)?;
+        if tag != FORM_BYTES || !payload.is_empty() {
+            return Err(corrupt(reader, format_args!("a member with tag {tag:#04x}")));
+        }
+        if !set.load(Blob::concat(&[bytes], 0)) {
+            return Err(corrupt(reader, "a member that stands twice"));
+        }
+    }
+    Ok(Large::Set(Box::new(set)))
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::blob::Blob;
 use super::dense::{hash_of, record_bytes};
 use super::expiry::{DUE_BYTES, Due, ExpiryIndex};
+use super::field_expiry::field_due;
 use super::record::{self, Payload, Record};
 use super::slot_table::{Large, SlotTable};
 use super::snapshot::Part;
@@ -37,6 +38,8 @@ pub(super) struct Database {
     keys: u64,
     with_expiry: u64,
     expiries: ExpiryIndex,
+    /// The hashes with fields that expire, by the earliest of them.
+    field_expiries: ExpiryIndex,
     /// Approximate bytes of all keys and values.
     bytes: usize,
     /// Snapshots that still want the slots as they were.
@@ -52,6 +55,7 @@ impl Database {
             keys: 0,
             with_expiry: 0,
             expiries: ExpiryIndex::default(),
+            field_expiries: ExpiryIndex::default(),
             bytes: 0,
             frozen: Vec::new(),
         }
@@ -71,12 +75,18 @@ impl Database {
 
     /// Approximate bytes it takes.
     pub(super) fn bytes(&self) -> usize {
-        size_of::<Self>() + SLOTS * size_of::<usize>() + self.bytes + self.with_expiry as usize * DUE_BYTES
+        let due = (self.with_expiry as usize + self.field_expiries.len()) * DUE_BYTES;
+        size_of::<Self>() + SLOTS * size_of::<usize>() + self.bytes + due
     }
 
     /// The earliest expiry.
     pub(super) fn first_due(&self) -> Option<Due> {
         self.expiries.first()
+    }
+
+    /// The hash with the earliest expiry of a field.
+    pub(super) fn first_field_due(&self) -> Option<Due> {
+        self.field_expiries.first()
     }
 
     /// The keys of a slot, if it has any.
@@ -132,6 +142,27 @@ impl Database {
             }
         });
         first
+    }
+
+    /// The position of a hash whose earliest field expires as `due` says; of several the first by key.
+    pub(super) fn find_field_due(&self, due: Due) -> Option<usize> {
+        let mut first: Option<usize> = None;
+        let table = self.slot(due.slot)?;
+        table.table.for_each_with_hash(due.hash, |position, record| {
+            let earlier = first.is_none_or(|other| record.key() < table.table.record(other).key());
+            if let Payload::Large(index) = record.payload()
+                && field_due(table.large(index)) == Some(due.at)
+                && earlier
+            {
+                first = Some(position);
+            }
+        });
+        first
+    }
+
+    /// The time of the last access of the key at a position.
+    pub(super) fn clock(&self, slot: Slot, position: usize) -> u32 {
+        self.slot(slot).expect("the position was found").table.entries()[position].clock()
     }
 
     /// A random live key, each with the same chance.
@@ -213,10 +244,12 @@ impl Database {
         clock: u32,
     ) {
         let table = self.slot_mut(slot).get_or_insert_with(|| Box::new(SlotTable::with_capacity(0)));
+        let mut fields_due = None;
         let (payload, large_bytes) = match value {
             NewValue::Inline(payload) => (payload, 0),
             NewValue::Large(large) => {
                 let bytes = large.bytes();
+                fields_due = field_due(&large);
                 (Payload::Large(table.add_large(large)), bytes)
             }
         };
@@ -225,6 +258,7 @@ impl Database {
         table.table.push(hash, blob);
         self.note_added(slot, bytes);
         self.change_expiry(slot, hash, None, expires_at);
+        self.change_field_expiry(slot, hash, None, fields_due);
     }
 
     /// Adds a record that was made elsewhere, and its large value, unless its key is there;
@@ -241,12 +275,14 @@ impl Database {
         if table.table.find(hash, key).is_some() {
             return false;
         }
+        let fields_due = large.as_ref().and_then(field_due);
         let blob = make(large.map(|large| table.add_large(large)));
         let bytes = table.key_bytes(&blob);
         let expires_at = Record::of(&blob).expires_at();
         table.table.push(hash, blob);
         self.note_added(slot, bytes);
         self.change_expiry(slot, hash, None, expires_at);
+        self.change_field_expiry(slot, hash, None, fields_due);
         true
     }
 
@@ -274,9 +310,11 @@ impl Database {
             _ => None,
         };
         let mut freed = record_bytes(&table.table.entries()[position]);
+        let (mut old_fields_due, mut fields_due) = (None, None);
         if let Some(index) = old_large {
             let large = table.take_large(index);
             freed += large.bytes();
+            old_fields_due = field_due(&large);
             free(large);
         }
         let mut added = 0;
@@ -284,6 +322,7 @@ impl Database {
             NewValue::Inline(payload) => payload,
             NewValue::Large(large) => {
                 added += large.bytes();
+                fields_due = field_due(&large);
                 Payload::Large(table.add_large(large))
             }
         };
@@ -292,6 +331,7 @@ impl Database {
         added += record_bytes(blob);
         self.bytes = self.bytes - freed + added;
         self.change_expiry(slot, hash, old_expires_at, expires_at);
+        self.change_field_expiry(slot, hash, old_fields_due, fields_due);
     }
 
     /// Sets or clears the expiry of the key at `position`.
@@ -313,6 +353,11 @@ impl Database {
         self.change_expiry(slot, hash, old_expires_at, expires_at);
     }
 
+    /// Notes an access of the key at `position`.
+    pub(super) fn touch(&self, slot: Slot, position: usize, clock: u32) {
+        self.slot(slot).expect("the position was found").table.entries()[position].set_clock(clock);
+    }
+
     /// Changes a large value in place and answers what `change` did.
     pub(super) fn change_large<T>(
         &mut self,
@@ -325,10 +370,14 @@ impl Database {
         let table = self.slot_mut(slot).as_mut().expect("the position was found");
         table.table.entries()[position].set_clock(clock);
         let large = table.large_mut(index);
-        let freed = large.bytes();
+        let (freed, old_fields_due) = (large.bytes(), field_due(large));
         let result = change(large);
-        let added = large.bytes();
+        let (added, fields_due) = (large.bytes(), field_due(large));
         self.bytes = self.bytes - freed + added;
+        if old_fields_due != fields_due {
+            let hash = hash_of(self.record(slot, position).key());
+            self.change_field_expiry(slot, hash, old_fields_due, fields_due);
+        }
         result
     }
 
@@ -339,9 +388,11 @@ impl Database {
         let blob = table.table.swap_remove(hash, position);
         let record = Record::of(&blob);
         let mut freed = record_bytes(&blob);
+        let mut fields_due = None;
         if let Payload::Large(index) = record.payload() {
             let large = table.take_large(index);
             freed += large.bytes();
+            fields_due = field_due(&large);
             free(large);
         }
         let group = usize::from(slot.0) / GROUP;
@@ -353,6 +404,23 @@ impl Database {
         self.keys -= 1;
         self.bytes -= freed;
         self.change_expiry(slot, hash, record.expires_at(), None);
+        self.change_field_expiry(slot, hash, fields_due, None);
+    }
+
+    /// The same for the index of hashes with fields that expire.
+    fn change_field_expiry(&mut self, slot: Slot, hash: u64, old: Option<UnixMs>, new: Option<UnixMs>) {
+        if old == new {
+            return;
+        }
+        if let Some(at) = old {
+            let due = Due { at, slot, hash };
+            if self.find_field_due(due).is_none() {
+                self.field_expiries.remove(due);
+            }
+        }
+        if let Some(at) = new {
+            self.field_expiries.insert(Due { at, slot, hash });
+        }
     }
 
     /// Brings the index of expiries up to date after the record of a key has changed.

@@ -257,7 +257,7 @@ impl DenseTable {
 
 /// The capacity that entries grow to from `len`: the next size class of the allocator, which is an
 /// eighth to a quarter more.
-fn grown(len: usize) -> usize {
+pub(super) fn grown(len: usize) -> usize {
     let wanted = (len + 1 + len / 8).max(ENTRIES_MIN);
     allocated_bytes(wanted * size_of::<Blob>()) / size_of::<Blob>()
 }

@@ -6,12 +6,22 @@ use std::ops::Bound;
 use super::database::{Database, NewValue};
 use super::dense::hash_of;
 use super::expiry::DUE_BYTES;
+use super::fields::FieldExpiry;
+use super::lists::ListElements;
 use super::prefetch;
 use super::record::{Payload, Record};
 use super::slot_table::{Large, SlotTable};
-use super::{HashEngine, HashFields, INLINE_EDITED_MAX_BYTES, INLINE_MAX_BYTES, clock_of, database_mut, hashes};
+use super::sorted::SortedSet;
+use super::{
+    HashEngine, HashFields, INLINE_EDITED_MAX_BYTES, INLINE_MAX_BYTES, clock_of, database_mut, hashes, small_set,
+};
+use crate::storage::field_expiry::FieldExpiryEngine;
+use crate::storage::lists::ListEngine;
+use crate::storage::sets::SetEngine;
 use crate::storage::settings::EMBSTR_MAX_BYTES;
+use crate::storage::streams::{StreamEngine, StreamObject};
 use crate::storage::value::EngineUsage;
+use crate::storage::zsets::ZsetEngine;
 use crate::storage::{
     Address, EncodingSettings, Engine, Expiry, HashRead, KeyMeta, Kind, Object, ScanCursor, StorageError,
     StorageResult, StringValue, SyncJob, VisitKey,
@@ -25,29 +35,51 @@ const CURSOR_SLOT_BITS: u32 = SLOT_COUNT.trailing_zeros();
 
 /// A record that was found, with the table it is in.
 #[derive(Clone, Copy)]
-struct Found<'a> {
-    table: &'a SlotTable,
+pub(super) struct Found<'a> {
+    pub(super) table: &'a SlotTable,
     position: usize,
-    record: Record<'a>,
+    pub(super) record: Record<'a>,
 }
 
 /// A value as its kind sees it.
 enum View<'a> {
     String(StringValue<'a>),
     Hash(HashFields<'a>),
+    Zset(SortedSet<'a>),
+    /// A kind whose own module reads it.
+    Other(Kind),
 }
 
 impl<'a> Found<'a> {
     #[inline]
-    fn view(self) -> View<'a> {
+    fn view(self, now: UnixMs) -> View<'a> {
         match self.record.payload() {
             Payload::Bytes { bytes, .. } => View::String(StringValue::Bytes(Cow::Borrowed(bytes))),
             Payload::Int(number) => View::String(StringValue::Int(number)),
-            Payload::Compact(bytes) => View::Hash(HashFields::compact(bytes)),
+            Payload::Compact(bytes) => View::Hash(HashFields::compact(bytes, now)),
+            Payload::List(_) => View::Other(Kind::List),
+            Payload::Set(_) => View::Other(Kind::Set),
+            Payload::Zset(bytes) => View::Zset(SortedSet::compact(bytes)),
             Payload::Large(index) => match self.table.large(index) {
                 Large::String(bytes) => View::String(StringValue::Bytes(Cow::Borrowed(bytes))),
-                Large::Hash(hash) => View::Hash(HashFields::large(hash)),
+                Large::Hash(hash) => View::Hash(HashFields::large(hash, now)),
+                Large::List(_) => View::Other(Kind::List),
+                Large::Set(_) => View::Other(Kind::Set),
+                Large::Zset(zset) => View::Zset(SortedSet::large(zset)),
+                Large::Stream(_) => View::Other(Kind::Stream),
             },
+        }
+    }
+
+    /// The list, if it is one.
+    fn list(self) -> Option<ListElements<'a>> {
+        match self.record.payload() {
+            Payload::List(payload) => Some(ListElements::small(payload)),
+            Payload::Large(index) => match self.table.large(index) {
+                Large::List(list) => Some(ListElements::large(list)),
+                _ => None,
+            },
+            _ => None,
         }
     }
 
@@ -56,10 +88,16 @@ impl<'a> Found<'a> {
             Payload::Bytes { bytes, edited: false } if bytes.len() <= EMBSTR_MAX_BYTES => "embstr",
             Payload::Bytes { .. } => "raw",
             Payload::Int(_) => "int",
-            Payload::Compact(_) => "listpack",
+            Payload::Compact(_) | Payload::Zset(_) => "listpack",
+            Payload::List(_) => "quicklist",
+            Payload::Set(bytes) => small_set::encoding(bytes).name(),
             Payload::Large(index) => match self.table.large(index) {
                 Large::String(_) => "raw",
-                Large::Hash(_) => "hashtable",
+                Large::Hash(hash) if hash.is_small() => "listpackex",
+                Large::Hash(_) | Large::Set(_) => "hashtable",
+                Large::List(_) => "quicklist",
+                Large::Zset(_) => "skiplist",
+                Large::Stream(_) => "stream",
             },
         }
     }
@@ -70,9 +108,16 @@ fn kind_of(table: &SlotTable, record: Record<'_>) -> Kind {
     match record.payload() {
         Payload::Bytes { .. } | Payload::Int(_) => Kind::String,
         Payload::Compact(_) => Kind::Hash,
+        Payload::List(_) => Kind::List,
+        Payload::Set(_) => Kind::Set,
+        Payload::Zset(_) => Kind::Zset,
         Payload::Large(index) => match table.large(index) {
             Large::String(_) => Kind::String,
             Large::Hash(_) => Kind::Hash,
+            Large::List(_) => Kind::List,
+            Large::Set(_) => Kind::Set,
+            Large::Zset(_) => Kind::Zset,
+            Large::Stream(_) => Kind::Stream,
         },
     }
 }
@@ -104,12 +149,33 @@ impl HashEngine {
 
     /// A key that has not expired, with the trace that the address asks for.
     #[inline]
-    fn looked_up(&self, at: Address<'_>, now: UnixMs) -> Option<Found<'_>> {
+    pub(super) fn looked_up(&self, at: Address<'_>, now: UnixMs) -> Option<Found<'_>> {
         let found = self.live(at, now)?;
         if at.touch {
             found.table.table.entries()[found.position].set_clock(clock_of(now));
         }
         Some(found)
+    }
+
+    /// A read view of the list at a key.
+    pub(super) fn list_elements(&self, at: Address<'_>, now: UnixMs) -> StorageResult<Option<ListElements<'_>>> {
+        let found = self.looked_up(at, now);
+        found.map(|found| found.list().ok_or(StorageError::WrongType)).transpose()
+    }
+
+    /// The sorted set at a key; `WrongType` when it holds another kind.
+    pub(super) fn sorted_set(&self, at: Address<'_>, now: UnixMs) -> StorageResult<Option<SortedSet<'_>>> {
+        match self.looked_up(at, now).map(|found| found.view(now)) {
+            None => Ok(None),
+            Some(View::Zset(zset)) => Ok(Some(zset)),
+            Some(_) => Err(StorageError::WrongType),
+        }
+    }
+
+    /// The table and the record of a key that has not expired, with the trace that the address asks for.
+    #[inline]
+    pub(super) fn looked_up_record(&self, at: Address<'_>, now: UnixMs) -> Option<(&SlotTable, Record<'_>)> {
+        self.looked_up(at, now).map(|found| (found.table, found.record))
     }
 
     /// The position of a key that has not expired; one that has is removed.
@@ -241,20 +307,21 @@ impl Engine for HashEngine {
     }
 
     fn object(&self, at: Address<'_>, now: UnixMs) -> StorageResult<Option<(Object, Option<UnixMs>)>> {
-        Ok(self.live(at, now).map(|found| {
-            let object = match found.view() {
-                View::String(value) => Object::String(value.into_bytes().into_owned()),
-                View::Hash(hash) => {
-                    let mut fields = Vec::with_capacity(hash.len() as usize);
-                    hash.for_each(&mut |field, value| {
-                        fields.push((field.to_vec(), value.to_vec()));
-                        true
-                    });
-                    Object::Hash(fields)
-                }
-            };
-            (object, found.record.expires_at())
-        }))
+        let Some(found) = self.live(at, now) else { return Ok(None) };
+        let object = match found.view(now) {
+            View::String(value) => Some(Object::String(value.into_bytes().into_owned())),
+            View::Hash(hash) => HashRead::Native(hash).object()?,
+            View::Other(Kind::List) => self.list_object(at, now)?,
+            View::Other(Kind::Set) => self.set_object(at, now)?,
+            View::Zset(_) => self.zset_object(at, now)?,
+            View::Other(Kind::Zset) => self.zset_object(at, now)?,
+            View::Other(Kind::Stream) => match self.stream(at, now)? {
+                Some(stream) => Some(Object::Stream(Box::new(StreamObject::of(&*stream)?))),
+                None => None,
+            },
+            View::Other(_) => return Err(StorageError::WrongType),
+        };
+        Ok(object.map(|object| (object, found.record.expires_at())))
     }
 
     fn next_expiry(&self) -> Option<UnixMs> {
@@ -304,12 +371,17 @@ impl Engine for HashEngine {
                 let pairs: Vec<(&[u8], &[u8])> =
                     fields.iter().map(|(field, value)| (field.as_slice(), value.as_slice())).collect();
                 // Nothing is at the key, so the time only sets its clock.
-                hashes::set(self, at, hash, &pairs, UnixMs(i64::from(clock) * 1000))?;
+                hashes::set(self, at, hash, &pairs, FieldExpiry::Clear, UnixMs(i64::from(clock) * 1000))?;
                 let database = database_mut(&mut self.databases, at.db);
                 if let (Some(position), Some(_)) = (database.find(at.slot, hash, at.key), expires_at) {
                     database.set_expiry((at.slot, hash, at.key), position, expires_at);
                 }
             }
+            Object::ExpiringHash(fields) => self.put_expiring_hash(at, &fields, expires_at)?,
+            Object::List(elements) => self.put_list(at, elements, expires_at)?,
+            Object::Set(members) => self.put_set(at, members, expires_at)?,
+            Object::Zset(members) => self.put_zset(at, members, expires_at)?,
+            Object::Stream(stream) => self.put_stream(at, &stream, expires_at)?,
         }
         Ok(())
     }
@@ -351,12 +423,16 @@ impl Engine for HashEngine {
         self.encoding = settings.clone();
     }
 
+    fn encoding_settings(&self) -> &EncodingSettings {
+        &self.encoding
+    }
+
     #[inline]
     fn string(&self, at: Address<'_>, now: UnixMs) -> StorageResult<Option<StringValue<'_>>> {
-        match self.looked_up(at, now).map(Found::view) {
+        match self.looked_up(at, now).map(|found| found.view(now)) {
             None => Ok(None),
             Some(View::String(value)) => Ok(Some(value)),
-            Some(View::Hash(_)) => Err(StorageError::WrongType),
+            Some(_) => Err(StorageError::WrongType),
         }
     }
 
@@ -397,11 +473,11 @@ impl Engine for HashEngine {
                 Payload::Large(index) if matches!(table.large(index), Large::String(_)) => {
                     database.change_large(at.slot, position, index, clock, |large| match large {
                         Large::String(bytes) => edit(bytes),
-                        Large::Hash(_) => unreachable!("it was a string"),
+                        _ => unreachable!("it was a string"),
                     });
                     return Ok(());
                 }
-                Payload::Compact(_) | Payload::Large(_) => return Err(StorageError::WrongType),
+                _ => return Err(StorageError::WrongType),
             }
         }
         edit(&mut bytes);
@@ -415,15 +491,15 @@ impl Engine for HashEngine {
     }
 
     fn hash(&self, at: Address<'_>, now: UnixMs) -> StorageResult<Option<HashRead<'_>>> {
-        match self.looked_up(at, now).map(Found::view) {
+        match self.looked_up(at, now).map(|found| found.view(now)) {
             None => Ok(None),
             Some(View::Hash(hash)) => Ok(Some(HashRead::Native(hash))),
-            Some(View::String(_)) => Err(StorageError::WrongType),
+            Some(_) => Err(StorageError::WrongType),
         }
     }
 
     fn hash_set(&mut self, at: Address<'_>, pairs: &[(&[u8], &[u8])], now: UnixMs) -> StorageResult<usize> {
-        hashes::set(self, at, hash_of(at.key), pairs, now)
+        hashes::set(self, at, hash_of(at.key), pairs, FieldExpiry::Clear, now)
     }
 
     fn hash_remove(&mut self, at: Address<'_>, fields: &[&[u8]], now: UnixMs) -> StorageResult<usize> {

@@ -37,6 +37,11 @@ impl ExpiryIndex {
         debug_assert!(was_there, "every expiry is in the index");
     }
 
+    /// Number of entries.
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// The earliest one.
     pub(super) fn first(&self) -> Option<Due> {
         self.0.first().copied()

@@ -1,19 +1,20 @@
 //! Writes of hashes, in both their forms.
 
 use super::database::{Database, NewValue};
-use super::fields::LargeHash;
+use super::fields::{FieldExpiry, LargeHash};
 use super::record::Payload;
 use super::slot_table::Large;
 use super::{HashEngine, clock_of, compact, database_mut};
 use crate::storage::{Address, EncodingSettings, StorageError, StorageResult};
 use crate::types::UnixMs;
 
-/// Sets fields of a hash; answers how many are new. Expired keys were removed before.
+/// Sets fields of a hash; answers how many are new. Later duplicates win.
 pub(super) fn set(
     engine: &mut HashEngine,
     at: Address<'_>,
     hash: u64,
     pairs: &[(&[u8], &[u8])],
+    expiry: FieldExpiry,
     now: UnixMs,
 ) -> StorageResult<usize> {
     let position = engine.live_position(at, hash, now);
@@ -35,11 +36,15 @@ pub(super) fn set(
                 }
                 Payload::Large(index) if is_hash(database, at, index) => {
                     return Ok(database.change_large(at.slot, position, index, clock, |large| match large {
-                        Large::Hash(hash) => set_all(hash, pairs),
-                        Large::String(_) => unreachable!("it was a hash"),
+                        Large::Hash(hash) => {
+                            let added = set_all(hash, pairs, expiry, now);
+                            hash.check_small(encoding, pairs);
+                            added
+                        }
+                        _ => unreachable!("it was a hash"),
                     }));
                 }
-                Payload::Bytes { .. } | Payload::Int(_) | Payload::Large(_) => return Err(StorageError::WrongType),
+                _ => return Err(StorageError::WrongType),
             }
         }
     }
@@ -50,7 +55,7 @@ pub(super) fn set(
             compact::len(scratch) >= encoding.hash_max_listpack_entries && compact::get(scratch, field).is_none();
         if full || !fits(encoding, field, value) {
             let mut large = LargeHash::from_compact(scratch);
-            added += set_all(&mut large, &pairs[index..]);
+            added += set_all(&mut large, &pairs[index..], expiry, now);
             let value = NewValue::Large(Large::Hash(Box::new(large)));
             database.put((at.slot, hash, at.key), position, expires_at, value, clock);
             return Ok(added);
@@ -92,11 +97,11 @@ pub(super) fn remove(
         }
         Payload::Large(index) if is_hash(database, at, index) => {
             (removed, left) = database.change_large(at.slot, position, index, clock, |large| match large {
-                Large::Hash(hash) => (fields.iter().filter(|field| hash.remove(field)).count(), hash.len()),
-                Large::String(_) => unreachable!("it was a hash"),
+                Large::Hash(hash) => (fields.iter().filter(|field| hash.remove(field, now)).count(), hash.len()),
+                _ => unreachable!("it was a hash"),
             });
         }
-        Payload::Bytes { .. } | Payload::Int(_) | Payload::Large(_) => return Err(StorageError::WrongType),
+        _ => return Err(StorageError::WrongType),
     }
     if left == 0 {
         database.remove(at.slot, hash, position);
@@ -104,7 +109,7 @@ pub(super) fn remove(
     Ok(removed)
 }
 
-fn is_hash(database: &Database, at: Address<'_>, index: u32) -> bool {
+pub(super) fn is_hash(database: &Database, at: Address<'_>, index: u32) -> bool {
     matches!(database.slot(at.slot).expect("the key was found").large(index), Large::Hash(_))
 }
 
@@ -112,6 +117,6 @@ fn fits(encoding: &EncodingSettings, field: &[u8], value: &[u8]) -> bool {
     field.len() <= encoding.hash_max_listpack_value && value.len() <= encoding.hash_max_listpack_value
 }
 
-fn set_all(hash: &mut LargeHash, pairs: &[(&[u8], &[u8])]) -> usize {
-    pairs.iter().filter(|(field, value)| hash.set(field, value)).count()
+fn set_all(hash: &mut LargeHash, pairs: &[(&[u8], &[u8])], expiry: FieldExpiry, now: UnixMs) -> usize {
+    pairs.iter().filter(|(field, value)| hash.set(field, value, expiry, now)).count()
 }

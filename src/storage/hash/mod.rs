@@ -13,11 +13,22 @@
 //! | `compact` | a small hash inside its key's record |
 //! | `dense` | records in order, found by key |
 //! | `fields` | large hashes, and the read view of all hashes |
+//! | `compact_zset`, `sorted`, `ranking` | sorted sets: small, large, and the order of large ones |
 //! | `slot_table` | the keys of a slot |
 //! | `expiry` | keys in order of expiry |
 //! | `database` | the slots of a database, its counts, and the gate that all changes pass |
 //! | `engine` | the [`Engine`](super::Engine) interface |
 //! | `hashes` | its writes of hashes |
+//! | `lists` | lists: the small form, the read view and the writes |
+//! | `packed` | elements of a list as bytes that are read from both ends |
+//! | `quicklist` | a large list |
+//! | `hashes`, `zsets` | its writes of hashes and of sorted sets |
+//! | `stream` | one stream: packed entries, groups |
+//! | `streams` | the engine's interface to streams |
+//! | `field_expiry` | fields that expire |
+//! | `small_set` | a small set inside its key's record |
+//! | `set_members` | large sets, and the read view of all sets |
+//! | `sets` | the engine's operations of sets |
 //! | `chunk`, `snapshot` | serialised slots, beside writes |
 //!
 //! # Invariants
@@ -32,23 +43,40 @@
 mod blob;
 mod chunk;
 mod compact;
+mod compact_zset;
 mod database;
 mod dense;
 mod engine;
 mod expiry;
+mod field_expiry;
 mod fields;
 mod hashes;
+mod lists;
+mod packed;
 mod prefetch;
+mod quicklist;
+mod ranking;
 mod record;
+mod set_members;
+mod sets;
 mod slot_table;
+mod small_set;
 mod snapshot;
+mod sorted;
+mod stream;
+mod streams;
 #[cfg(test)]
 mod tests;
+mod zsets;
 
 use std::sync::Arc;
 
 pub use fields::HashFields;
+pub use lists::ListElements;
+pub use set_members::SetMembers;
 pub use snapshot::{HashSnapshot, SlotCursor};
+pub use sorted::SortedSet;
+pub(in crate::storage) use stream::MemoryStream;
 
 use self::database::Database;
 use self::snapshot::Part;
@@ -82,6 +110,11 @@ impl HashEngine {
     /// An empty engine.
     pub fn new(encoding: EncodingSettings) -> Self {
         Self { databases: Vec::new(), encoding, clock: 0, scratch: Vec::new() }
+    }
+
+    /// The thresholds of the compact encodings.
+    pub fn encoding_settings(&self) -> &EncodingSettings {
+        &self.encoding
     }
 
     /// Removes all keys of all databases.

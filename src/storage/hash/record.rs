@@ -7,6 +7,7 @@
 //!            INT      i64: a string that is the decimal form of this number
 //!            COMPACT  a small hash, see `compact`
 //!            LARGE    u32: where the value is among the large ones of its slot
+//!            LIST     a small list, SET a small set, ZSET a small sorted set
 //! ```
 //!
 //! Numbers are little-endian. EDITED marks a string that APPEND or SETRANGE has changed, which
@@ -27,6 +28,12 @@ pub(super) const FORM_INT: u8 = 1;
 pub(super) const FORM_COMPACT: u8 = 2;
 /// The value stands beside the record.
 pub(super) const FORM_LARGE: u8 = 3;
+/// The payload is a small list.
+pub(super) const FORM_LIST: u8 = 4;
+/// The payload is a small set.
+pub(super) const FORM_SET: u8 = 5;
+/// The payload is a small sorted set.
+pub(super) const FORM_ZSET: u8 = 6;
 /// The string was edited in place.
 pub(super) const EDITED: u8 = 1 << 6;
 /// An expiry follows the tag.
@@ -51,6 +58,12 @@ pub(super) enum Payload<'a> {
     Compact(&'a [u8]),
     /// Where the value is among the large values of the slot.
     Large(u32),
+    /// A small list.
+    List(&'a [u8]),
+    /// A small set.
+    Set(&'a [u8]),
+    /// A small sorted set.
+    Zset(&'a [u8]),
 }
 
 impl<'a> Payload<'a> {
@@ -86,6 +99,9 @@ fn with_parts<T>(key: &[u8], expires_at: Option<UnixMs>, payload: Payload<'_>, w
             (FORM_INT, &number[..])
         }
         Payload::Compact(bytes) => (FORM_COMPACT, bytes),
+        Payload::List(bytes) => (FORM_LIST, bytes),
+        Payload::Set(bytes) => (FORM_SET, bytes),
+        Payload::Zset(bytes) => (FORM_ZSET, bytes),
         Payload::Large(value) => {
             index = value.to_le_bytes();
             (FORM_LARGE, &index[..])
@@ -195,6 +211,9 @@ impl<'a> Record<'a> {
             FORM_BYTES => Payload::Bytes { bytes, edited: self.tag() & EDITED != 0 },
             FORM_INT => Payload::Int(i64::from_le_bytes(bytes.try_into().expect("eight bytes"))),
             FORM_COMPACT => Payload::Compact(bytes),
+            FORM_LIST => Payload::List(bytes),
+            FORM_SET => Payload::Set(bytes),
+            FORM_ZSET => Payload::Zset(bytes),
             _ => Payload::Large(u32::from_le_bytes(bytes.try_into().expect("four bytes"))),
         }
     }

@@ -3,7 +3,14 @@
 use super::blob::Blob;
 use super::dense::{DenseTable, allocated_bytes, record_bytes};
 use super::fields::LargeHash;
+use super::quicklist::Quicklist;
 use super::record::{Payload, Record};
+use super::set_members::LargeSet;
+use super::sorted::LargeZset;
+use super::stream::MemoryStream;
+
+/// Chunks of a list from which another thread frees it: each is an allocation of some kilobytes.
+const LAZY_FREE_MIN_CHUNKS: usize = 256;
 
 /// A value that is too large for its key's record, or grows in place.
 pub(super) enum Large {
@@ -11,6 +18,14 @@ pub(super) enum Large {
     String(Vec<u8>),
     /// A hash with a table of its own.
     Hash(Box<LargeHash>),
+    /// A list in chunks.
+    List(Box<Quicklist>),
+    /// A sorted set with a table and an order of its own.
+    Zset(Box<LargeZset>),
+    /// A stream.
+    Stream(Box<MemoryStream>),
+    /// A set with a table of its own.
+    Set(Box<LargeSet>),
 }
 
 impl Large {
@@ -20,6 +35,10 @@ impl Large {
             + match self {
                 Self::String(bytes) => allocated_bytes(bytes.capacity()),
                 Self::Hash(hash) => allocated_bytes(size_of::<LargeHash>()) + hash.bytes(),
+                Self::List(list) => allocated_bytes(size_of::<Quicklist>()) + list.bytes(),
+                Self::Zset(zset) => allocated_bytes(size_of::<LargeZset>()) + zset.bytes(),
+                Self::Stream(stream) => stream.bytes(),
+                Self::Set(set) => allocated_bytes(size_of::<LargeSet>()) + set.bytes(),
             }
     }
 
@@ -28,6 +47,10 @@ impl Large {
         match self {
             Self::String(_) => false,
             Self::Hash(hash) => hash.len() >= super::LAZY_FREE_MIN_ITEMS,
+            Self::List(list) => list.chunk_count() >= LAZY_FREE_MIN_CHUNKS,
+            Self::Zset(zset) => zset.len() >= super::LAZY_FREE_MIN_ITEMS,
+            Self::Stream(stream) => stream.allocations() >= super::LAZY_FREE_MIN_ITEMS,
+            Self::Set(set) => set.len() >= super::LAZY_FREE_MIN_ITEMS,
         }
     }
 }

@@ -24,6 +24,7 @@ use super::format::RowRange;
 use super::frozen::{BTreeRows, FrozenRows};
 use super::lmdb::open_environment;
 use super::options::RowOptions;
+use super::pinned;
 use super::store::{OrderedStore, Rows, StoreView, VisitRow};
 use crate::storage::value::EngineUsage;
 use crate::storage::{StorageError, StorageResult, SyncJob};
@@ -130,6 +131,10 @@ impl OrderedStore for BTreeStore {
         Ok(Box::new(BTreeRows::freeze(&self.env, self.table)?))
     }
 
+    fn pin(&self) -> StorageResult<Box<dyn OrderedStore>> {
+        pinned::pin_btree(&self.env, self.table)
+    }
+
     fn usage(&self) -> EngineUsage {
         // Pages are the kernel's cache, not this process' memory.
         EngineUsage { memory_bytes: 0, disk_bytes: self.env.real_disk_size().unwrap_or(0) }
@@ -165,24 +170,35 @@ impl StoreView for BTreeView<'_> {
     }
 
     fn walk(&self, start: &[u8], end: &[u8], reverse: bool, visit: &mut VisitRow<'_>) -> StorageResult<()> {
-        let bounds = (Bound::Included(start), Bound::Excluded(end));
-        if reverse {
-            for item in self.store.table.rev_range(self.read(), &bounds)? {
-                let (row, value) = item?;
-                if !visit(row, value)? {
-                    break;
-                }
-            }
-        } else {
-            for item in self.store.table.range(self.read(), &bounds)? {
-                let (row, value) = item?;
-                if !visit(row, value)? {
-                    break;
-                }
+        walk_table(&self.store.table, self.read(), (start, end), reverse, visit)
+    }
+}
+
+/// Visits the rows between two bounds.
+pub(super) fn walk_table(
+    table: &RowTable,
+    read: &ReadTransaction,
+    (start, end): (&[u8], &[u8]),
+    reverse: bool,
+    visit: &mut VisitRow<'_>,
+) -> StorageResult<()> {
+    let bounds = (Bound::Included(start), Bound::Excluded(end));
+    if reverse {
+        for item in table.rev_range(read, &bounds)? {
+            let (row, value) = item?;
+            if !visit(row, value)? {
+                break;
             }
         }
-        Ok(())
+    } else {
+        for item in table.range(read, &bounds)? {
+            let (row, value) = item?;
+            if !visit(row, value)? {
+                break;
+            }
+        }
     }
+    Ok(())
 }
 
 #[cfg(test)]

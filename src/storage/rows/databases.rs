@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
+use super::field_times::{field_due_prefix, field_due_start};
 use super::format::{
     Physical, RowRange, after_prefix, database_row, database_rows, database_value, decode_database, expiry_prefix,
     expiry_start, split_expiry,
@@ -48,12 +49,15 @@ pub(super) struct Database {
     pub(super) len: u64,
     pub(super) expires: u64,
     earliest: Earliest,
+    /// The same of the fields of hashes. Exact and at the end of time when no field expires.
+    earliest_field: Earliest,
     dirty: bool,
 }
 
 impl Database {
     fn new(physical: Physical) -> Self {
-        Self { physical, len: 0, expires: 0, earliest: Earliest::bound(i64::MAX, true), dirty: true }
+        let never = || Earliest::bound(i64::MAX, true);
+        Self { physical, len: 0, expires: 0, earliest: never(), earliest_field: never(), dirty: true }
     }
 
     /// Counts a key.
@@ -98,6 +102,45 @@ impl Database {
         RowRange { start, end }
     }
 
+    /// Notes a hash whose earliest field expires then.
+    pub(super) fn field_due_added(&mut self, at: UnixMs) {
+        if at <= self.earliest_field.at_or_after() {
+            self.earliest_field.set(at, true);
+        }
+    }
+
+    /// Notes that a hash no longer has such a field.
+    pub(super) fn field_due_removed(&mut self, at: UnixMs) {
+        if at == self.earliest_field.at_or_after() {
+            self.earliest_field.set(at, false);
+        }
+    }
+
+    /// The rows of hashes with fields that may be due up to and including a time.
+    pub(super) fn field_dues_until(&self, last: UnixMs) -> RowRange {
+        let start = field_due_start(self.physical, self.earliest_field.at_or_after());
+        let end = match last.0.checked_add(1) {
+            Some(next) => field_due_start(self.physical, UnixMs(next)),
+            None => after_prefix(&field_due_prefix(self.physical)),
+        };
+        RowRange { start, end }
+    }
+
+    /// The earliest expiry of a field, or what is nearest to it without reading when reading fails.
+    pub(super) fn next_field_expiry(&self, reads: &Merged<'_>) -> Option<UnixMs> {
+        if !self.earliest_field.is_exact() {
+            let mut first = UnixMs(i64::MAX);
+            let looked = reads.walk(&self.field_dues_until(UnixMs(i64::MAX)), &mut |row, _| {
+                first = split_expiry(row)?.0;
+                Ok(false)
+            });
+            if looked.is_ok() {
+                self.earliest_field.set(first, true);
+            }
+        }
+        Some(self.earliest_field.at_or_after()).filter(|&at| at < UnixMs(i64::MAX))
+    }
+
     /// The earliest expiry, or what is nearest to it without reading when reading fails.
     pub(super) fn next_expiry(&self, reads: &Merged<'_>) -> Option<UnixMs> {
         if self.expires == 0 {
@@ -131,7 +174,8 @@ impl Databases {
         reads.walk(&database_rows(), &mut |row, value| {
             let (db, physical, len, expires) = decode_database(row, value)?;
             let earliest = Earliest::bound(i64::MIN, false);
-            by_number.insert(db, Database { physical, len, expires, earliest, dirty: false });
+            let earliest_field = Earliest::bound(i64::MIN, false);
+            by_number.insert(db, Database { physical, len, expires, earliest, earliest_field, dirty: false });
             Ok(true)
         })?;
         Ok(Self { by_number, next_physical })

@@ -3,11 +3,17 @@
 use std::borrow::Cow;
 use std::ops::Bound;
 
+use super::field_times::FieldTimes;
 use super::fields::RowHash;
 use super::format::{Garbage, KeyOrder, Meta, Shape, canonical_int, decode_element, elements_from, is_digested};
 use super::{RowEngine, SWEEP_ROWS_PER_COMMIT};
+use crate::storage::field_expiry::FieldExpiryEngine;
+use crate::storage::lists::ListEngine;
+use crate::storage::sets::SetEngine;
 use crate::storage::settings::EMBSTR_MAX_BYTES;
+use crate::storage::streams::{StreamEngine, StreamObject};
 use crate::storage::value::EngineUsage;
+use crate::storage::zsets::ZsetEngine;
 use crate::storage::{
     Address, EncodingSettings, Engine, Expiry, HashRead, KeyMeta, Kind, Object, ScanCursor, StorageError,
     StorageResult, StringValue, SyncJob, VisitKey,
@@ -74,22 +80,28 @@ impl Engine for RowEngine {
                 Shape::Int => "int",
                 Shape::Bytes if !meta.edited && meta.body.len() <= EMBSTR_MAX_BYTES => "embstr",
                 Shape::Bytes => "raw",
-                Shape::Hash if meta.big => "hashtable",
-                Shape::Hash => "listpack",
+                Shape::Set => meta.set_encoding().name(),
+                Shape::Hash if !meta.big && FieldTimes::of(meta)?.is_some() => "listpackex",
+                Shape::Hash | Shape::List | Shape::Zset if !meta.big => "listpack",
+                Shape::Hash => "hashtable",
+                Shape::List => "quicklist",
+                Shape::Zset => "skiplist",
+                Shape::Stream => "stream",
             })
         })
     }
 
     fn memory_usage(&self, at: Address<'_>, now: UnixMs) -> StorageResult<Option<usize>> {
         let found = self.read_live(&self.reads(), at, now, |meta| {
-            let collection = if meta.shape == Shape::Hash { Some(meta.collection()?) } else { None };
-            Ok((meta.body.len(), meta.expires_at.is_some(), collection))
+            let collection = if meta.shape.is_collection() { Some(meta.collection()?) } else { None };
+            Ok((meta.shape, meta.body.len(), meta.expires_at.is_some(), collection))
         })?;
-        let Some((body_bytes, expires, collection)) = found else { return Ok(None) };
+        let Some((shape, body_bytes, expires, collection)) = found else { return Ok(None) };
         // The key is in its own row, in the slot index of the B+ tree, and in the expiry index.
         let copies = 1 + usize::from(self.order == KeyOrder::Bytes) + usize::from(expires);
         let key_bytes = (at.key.len() + KEY_OVERHEAD_BYTES) * copies + usize::from(is_digested(at.key)) * 32;
         let elements = match collection {
+            Some(_) if shape == Shape::List => self.sampled_list_bytes(at, now)?,
             Some((version, len)) => self.sampled_hash_bytes(version, len)?,
             None => 0,
         };
@@ -148,16 +160,17 @@ impl Engine for RowEngine {
         let Some(KeyMeta { kind, expires_at }) = self.meta(at, now)? else { return Ok(None) };
         let object = match kind {
             Kind::String => self.string(at, now)?.map(|value| Object::String(value.into_bytes().into_owned())),
-            Kind::Hash => {
-                let mut pairs = Vec::new();
-                if let Some(hash) = self.hash(at, now)? {
-                    hash.for_each(&mut |field, value| {
-                        pairs.push((field.to_vec(), value.to_vec()));
-                        true
-                    })?;
-                }
-                Some(Object::Hash(pairs))
-            }
+            Kind::Hash => match self.hash(at, now)? {
+                Some(hash) => hash.object()?,
+                None => None,
+            },
+            Kind::List => self.list_object(at, now)?,
+            Kind::Set => self.set_object(at, now)?,
+            Kind::Zset => self.zset_object(at, now)?,
+            Kind::Stream => match self.stream(at, now)? {
+                Some(stream) => Some(Object::Stream(Box::new(StreamObject::of(&*stream)?))),
+                None => None,
+            },
         };
         Ok(object.map(|object| (object, expires_at)))
     }
@@ -209,6 +222,11 @@ impl Engine for RowEngine {
                 let pairs: Vec<(&[u8], &[u8])> = pairs.iter().map(|(field, value)| (&field[..], &value[..])).collect();
                 self.new_hash(at, &pairs, expires_at)
             }
+            Object::ExpiringHash(fields) => self.put_expiring_hash(at, &fields, expires_at),
+            Object::List(elements) => self.put_list(at, elements, expires_at),
+            Object::Set(members) => self.put_set(at, members, expires_at),
+            Object::Zset(members) => self.put_zset(at, members, expires_at),
+            Object::Stream(stream) => self.put_stream(at, &stream, expires_at),
         }
     }
 
@@ -231,11 +249,15 @@ impl Engine for RowEngine {
         self.encoding = settings.clone();
     }
 
+    fn encoding_settings(&self) -> &EncodingSettings {
+        &self.encoding
+    }
+
     fn string(&self, at: Address<'_>, now: UnixMs) -> StorageResult<Option<StringValue<'_>>> {
         self.read_live(&self.reads(), at, now, |meta| match meta.shape {
             Shape::Bytes => Ok(StringValue::Bytes(Cow::Owned(meta.body.to_vec()))),
             Shape::Int => Ok(StringValue::Int(meta.int()?)),
-            Shape::Hash => Err(StorageError::WrongType),
+            _ => Err(StorageError::WrongType),
         })
     }
 
@@ -264,14 +286,14 @@ impl Engine for RowEngine {
     fn hash(&self, at: Address<'_>, now: UnixMs) -> StorageResult<Option<HashRead<'_>>> {
         let reads = self.reads();
         let found = self.read_live(&reads, at, now, |meta| match meta.shape {
-            Shape::Hash => Ok((meta.collection()?, meta.big)),
-            Shape::Bytes | Shape::Int => Err(StorageError::WrongType),
+            Shape::Hash => Ok((meta.collection()?, meta.big, FieldTimes::of(meta)?)),
+            _ => Err(StorageError::WrongType),
         })?;
-        Ok(found.map(|(collection, big)| HashRead::Rows(RowHash::new(reads, collection, big))))
+        Ok(found.map(|(collection, big, times)| HashRead::Rows(RowHash::new(reads, collection, big).at(times, now))))
     }
 
     fn hash_set(&mut self, at: Address<'_>, pairs: &[(&[u8], &[u8])], now: UnixMs) -> StorageResult<usize> {
-        self.set_fields(at, pairs, now)
+        self.set_fields(at, pairs, false, now)
     }
 
     fn hash_remove(&mut self, at: Address<'_>, fields: &[&[u8]], now: UnixMs) -> StorageResult<usize> {

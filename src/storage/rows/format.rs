@@ -15,19 +15,32 @@
 //! 'K' physical u32  part                         (B+ tree)       a key, see below
 //! 'S' physical u32  slot u16  hash u32  part     (B+ tree)       the full name when digested, else empty
 //! 'X' physical u32  expires_at i64 with its sign flipped  part   the full name when digested, else empty
+//! 'Y' physical u32  due at i64 with its sign flipped  part       the same, of hashes by their earliest expiry of a field
 //! 'E' version u64   hash u32  part                               an element: [name length u32, name] when digested, then the value
+//! 'N' version u64   node u64                                     a node of a collection's tree, see `counted`
 //! 'G' 0 version u64                                              elements u64: a dead collection
 //! 'G' 1 physical u32                                             row to go on at: a dead database
+//! 'G' 2 version u64  group u64                                   empty: a dead group of a stream
 //! ```
 //!
 //! The value of a key's row:
 //!
 //! ```text
-//! u8     bits 0-3: 0 string, 1 integer, 2 hash
+//! u8     bits 0-3: 0 string, 1 integer, 2 hash, 3 list, 4 set, 5 sorted set, 6 stream
 //!        bit 4: expires   bit 5: edited, so reported as raw   bit 6: left the compact encoding   bit 7: digested name
 //! i64    expires_at, when bit 4 is set
 //! u32 …  length and bytes of the full name, when bit 7 is set
-//! …      string: its bytes    integer: i64    hash: version u64, fields u64
+//! …      string: its bytes    integer: i64    collection: version u64, elements u64, then what its kind keeps besides:
+//!        set: u8 1 when it is an intset
+//!        hash, once a field of it got an expiry: expiries u64, fields that expire u64, earliest expiry i64
+//! ```
+//!
+//! The expiries of a hash's fields are elements of a version of their own, `expiries`, whose values are times (i64); in
+//! order of time they stand under the version after it, `times`:
+//!
+//! ```text
+//! 'E' expiries u64  hash u32  part                               an element: expires_at i64
+//! 'E' times u64     expires_at i64 with its sign flipped  part   the full name when digested, else empty
 //! ```
 //!
 //! `hash` is the low half of XXH3 of the name. It is what makes SCAN and HSCAN cursors stateless: a
@@ -37,6 +50,7 @@
 use sha2::{Digest, Sha256};
 use twox_hash::XxHash3_64;
 
+use crate::storage::sets::SetEncoding;
 use crate::storage::{Kind, StorageError, StorageResult};
 use crate::types::{Db, Slot, UnixMs};
 
@@ -50,10 +64,14 @@ const DIGESTED_PART_BYTES: usize = NAME_MAX_BYTES + DIGEST_BYTES;
 pub(super) const ROW_KEY_MAX_BYTES: usize = 511;
 /// Bytes of `'K' physical slot hash`, the longest header but one.
 const POSITION_HEADER_BYTES: usize = 11;
-const EXPIRY_HEADER_BYTES: usize = 13;
+pub(super) const EXPIRY_HEADER_BYTES: usize = 13;
 const ELEMENT_HEADER_BYTES: usize = 13;
 const DATABASE_HEADER_BYTES: usize = 5;
+const NODE_ROW_BYTES: usize = 17;
+/// Bytes that every collection's body begins with.
+pub(super) const COLLECTION_BYTES: usize = 16;
 const GARBAGE_DATABASE: u8 = 1;
+const GARBAGE_GROUP: u8 = 2;
 const GARBAGE_VERSION: u8 = 0;
 
 // One more byte than the longest row: range ends are rows with a zero appended.
@@ -76,7 +94,7 @@ pub(super) enum KeyOrder {
     Bytes,
 }
 
-fn corrupt(what: &'static str, bytes: &[u8]) -> StorageError {
+pub(super) fn corrupt(what: &'static str, bytes: &[u8]) -> StorageError {
     let shown = &bytes[..bytes.len().min(48)];
     StorageError::Corrupt { what, detail: format!("{} bytes: {}", bytes.len(), shown.escape_ascii()) }
 }
@@ -91,7 +109,7 @@ pub(super) fn is_digested(name: &[u8]) -> bool {
     name.len() > NAME_MAX_BYTES
 }
 
-fn push_part(row: &mut Vec<u8>, name: &[u8]) {
+pub(super) fn push_part(row: &mut Vec<u8>, name: &[u8]) {
     if is_digested(name) {
         row.extend_from_slice(&name[..NAME_MAX_BYTES]);
         row.extend_from_slice(&Sha256::digest(name));
@@ -100,7 +118,7 @@ fn push_part(row: &mut Vec<u8>, name: &[u8]) {
     }
 }
 
-fn row_with(tag: u8, room: usize) -> Vec<u8> {
+pub(super) fn row_with(tag: u8, room: usize) -> Vec<u8> {
     let mut row = Vec::with_capacity(room + 1);
     row.push(tag);
     row
@@ -143,7 +161,7 @@ pub(super) fn after_row(row: &[u8]) -> Vec<u8> {
     next
 }
 
-fn be_u64(bytes: &[u8], what: &'static str) -> StorageResult<u64> {
+pub(super) fn be_u64(bytes: &[u8], what: &'static str) -> StorageResult<u64> {
     let head = bytes.first_chunk().ok_or_else(|| corrupt(what, bytes))?;
     Ok(u64::from_be_bytes(*head))
 }
@@ -249,7 +267,7 @@ fn tag_of_positions(order: KeyOrder) -> u8 {
     }
 }
 
-fn push_physical(row: &mut Vec<u8>, physical: Physical) {
+pub(super) fn push_physical(row: &mut Vec<u8>, physical: Physical) {
     row.extend_from_slice(&physical.0.to_be_bytes());
 }
 
@@ -339,6 +357,14 @@ pub(super) enum Shape {
     Int,
     /// A hash, whose fields are elements.
     Hash,
+    /// A list.
+    List,
+    /// A set.
+    Set,
+    /// A sorted set.
+    Zset,
+    /// A stream.
+    Stream,
 }
 
 impl Shape {
@@ -346,7 +372,16 @@ impl Shape {
         match self {
             Self::Bytes | Self::Int => Kind::String,
             Self::Hash => Kind::Hash,
+            Self::List => Kind::List,
+            Self::Set => Kind::Set,
+            Self::Zset => Kind::Zset,
+            Self::Stream => Kind::Stream,
         }
+    }
+
+    /// Whether the value has rows of its own, under a version.
+    pub(super) fn is_collection(self) -> bool {
+        !matches!(self, Self::Bytes | Self::Int)
     }
 }
 
@@ -382,6 +417,10 @@ impl<'r> Meta<'r> {
             Shape::Bytes => 0,
             Shape::Int => 1,
             Shape::Hash => 2,
+            Shape::List => 3,
+            Shape::Set => 4,
+            Shape::Zset => 5,
+            Shape::Stream => 6,
         };
         for (set, flag) in [
             (self.expires_at.is_some(), FLAG_EXPIRES),
@@ -409,6 +448,10 @@ impl<'r> Meta<'r> {
             0 => Shape::Bytes,
             1 => Shape::Int,
             2 => Shape::Hash,
+            3 => Shape::List,
+            4 => Shape::Set,
+            5 => Shape::Zset,
+            6 => Shape::Stream,
             _ => return Err(corrupt(WHAT, value)),
         };
         let mut expires_at = None;
@@ -438,17 +481,26 @@ impl<'r> Meta<'r> {
         Ok(be_u64(self.body, "integer string")?.cast_signed())
     }
 
-    /// Version and number of fields, of a hash.
+    /// How a set is kept.
+    pub(super) fn set_encoding(&self) -> SetEncoding {
+        match self.body.get(COLLECTION_BYTES) {
+            _ if self.big => SetEncoding::Hashtable,
+            Some(1) => SetEncoding::Intset,
+            _ => SetEncoding::Listpack,
+        }
+    }
+
+    /// Version and number of elements, of a collection.
     pub(super) fn collection(&self) -> StorageResult<(u64, u64)> {
-        const WHAT: &str = "hash";
-        if self.body.len() != 16 {
+        const WHAT: &str = "collection";
+        if self.body.len() < 16 {
             return Err(corrupt(WHAT, self.body));
         }
         Ok((be_u64(self.body, WHAT)?, be_u64(&self.body[8..], WHAT)?))
     }
 }
 
-/// The body of a hash's row.
+/// The body of a collection's row, or its beginning.
 pub(super) fn collection_body(version: u64, len: u64) -> [u8; 16] {
     let mut body = [0; 16];
     body[..8].copy_from_slice(&version.to_be_bytes());
@@ -484,6 +536,11 @@ pub(super) fn expiry_start(physical: Physical, at: UnixMs) -> Vec<u8> {
     let mut row = expiry_prefix(physical);
     row.extend_from_slice(&(at.0.cast_unsigned() ^ 1 << 63).to_be_bytes());
     row
+}
+
+/// Appends a time so that rows sort by it.
+pub(super) fn push_time(row: &mut Vec<u8>, at: UnixMs) {
+    row.extend_from_slice(&(at.0.cast_unsigned() ^ 1 << 63).to_be_bytes());
 }
 
 /// The expiry row of a key.
@@ -561,6 +618,20 @@ pub(super) fn element_body<'r>(name: &[u8], bytes: &'r [u8]) -> StorageResult<&'
     if is_digested(name) { Ok(split_name(bytes, "element row")?.1) } else { Ok(bytes) }
 }
 
+/// Start of the nodes of a collection's tree.
+pub(super) fn node_prefix(version: u64) -> Vec<u8> {
+    let mut row = row_with(b'N', NODE_ROW_BYTES);
+    row.extend_from_slice(&version.to_be_bytes());
+    row
+}
+
+/// The row of a node of a collection's tree.
+pub(super) fn node_row(version: u64, node: u64) -> Vec<u8> {
+    let mut row = node_prefix(version);
+    row.extend_from_slice(&node.to_be_bytes());
+    row
+}
+
 // ---- garbage ----
 
 /// Something dead whose rows are still there.
@@ -570,6 +641,8 @@ pub(super) enum Garbage {
     Collection(u64),
     /// The rows of a database.
     Database(Physical),
+    /// The rows of a group of a stream, by the stream's version.
+    Group(u64, u64),
 }
 
 impl Garbage {
@@ -584,6 +657,11 @@ impl Garbage {
                 row.push(GARBAGE_DATABASE);
                 push_physical(&mut row, physical);
             }
+            Self::Group(version, group) => {
+                row.push(GARBAGE_GROUP);
+                row.extend_from_slice(&version.to_be_bytes());
+                row.extend_from_slice(&group.to_be_bytes());
+            }
         }
         row
     }
@@ -593,6 +671,7 @@ impl Garbage {
         match (row.get(1), row.len()) {
             (Some(&GARBAGE_VERSION), 10) => Ok(Self::Collection(be_u64(&row[2..], WHAT)?)),
             (Some(&GARBAGE_DATABASE), 6) => Ok(Self::Database(Physical(be_u32(&row[2..], WHAT)?))),
+            (Some(&GARBAGE_GROUP), 18) => Ok(Self::Group(be_u64(&row[2..], WHAT)?, be_u64(&row[10..], WHAT)?)),
             _ => Err(corrupt(WHAT, row)),
         }
     }

@@ -1,8 +1,10 @@
 //! Looking up and replacing the row of a key.
 
 use super::RowEngine;
-use super::format::{Garbage, Meta, Physical, Shape, expiry_row, index_value, key_row, slot_row};
+use super::field_times::{FieldTimes, field_due_row};
+use super::format::{Garbage, Meta, Physical, expiry_row, index_value, key_row, slot_row};
 use super::overlay::Merged;
+use crate::storage::sets::SetEncoding;
 use crate::storage::{Address, Kind, StorageError, StorageResult};
 use crate::types::UnixMs;
 
@@ -13,17 +15,25 @@ pub(super) struct Known {
     pub(super) expires_at: Option<UnixMs>,
     /// A hash that left the compact encoding.
     pub(super) big: bool,
+    /// How a set is kept.
+    pub(super) set_encoding: SetEncoding,
+    /// The expiries of a hash's fields.
+    pub(super) times: Option<FieldTimes>,
     /// Version and length of a collection.
     pub(super) collection: Option<(u64, u64)>,
 }
 
 impl Known {
-    fn of(meta: &Meta<'_>) -> StorageResult<Self> {
-        let collection = match meta.shape {
-            Shape::Hash => Some(meta.collection()?),
-            Shape::Bytes | Shape::Int => None,
-        };
-        Ok(Self { kind: meta.shape.kind(), expires_at: meta.expires_at, big: meta.big, collection })
+    pub(super) fn of(meta: &Meta<'_>) -> StorageResult<Self> {
+        let collection = if meta.shape.is_collection() { Some(meta.collection()?) } else { None };
+        Ok(Self {
+            kind: meta.shape.kind(),
+            expires_at: meta.expires_at,
+            big: meta.big,
+            set_encoding: meta.set_encoding(),
+            times: FieldTimes::of(meta)?,
+            collection,
+        })
     }
 
     /// Whether reads see the key.
@@ -91,6 +101,18 @@ impl RowEngine {
                 self.overlay.put(expiry_row(physical, expires_at, at.key), index_value(at.key));
             }
         }
+        let old_due = old.and_then(|known| known.times?.due());
+        let new_due = new_known.and_then(|known| known.times?.due());
+        if old_due != new_due {
+            if let Some(due) = old_due {
+                database.field_due_removed(due);
+                self.overlay.remove(field_due_row(physical, due, at.key));
+            }
+            if let Some(due) = new_due {
+                database.field_due_added(due);
+                self.overlay.put(field_due_row(physical, due, at.key), index_value(at.key));
+            }
+        }
         match (old.is_some(), new.is_some()) {
             (false, true) => {
                 database.key_added();
@@ -114,6 +136,7 @@ impl RowEngine {
             // An emptied collection has no elements left to sweep.
             Some((version, len)) if Some(version) != new_version && len > 0 => {
                 self.note_garbage(Garbage::Collection(version), len.to_be_bytes().to_vec());
+                self.note_field_garbage(old.and_then(|known| known.times));
             }
             _ => {}
         }
@@ -127,6 +150,15 @@ impl RowEngine {
                 self.overlay.put(slot_row(physical, at.slot, at.key), index_value(at.key));
             }
             super::KeyOrder::Bytes => self.overlay.remove(slot_row(physical, at.slot, at.key)),
+        }
+    }
+
+    /// Notes the rows of a dead hash's expiries as garbage.
+    pub(super) fn note_field_garbage(&mut self, times: Option<FieldTimes>) {
+        if let Some(times) = times.filter(|times| times.count > 0) {
+            for version in [times.expiries, times.times()] {
+                self.note_garbage(Garbage::Collection(version), times.count.to_be_bytes().to_vec());
+            }
         }
     }
 

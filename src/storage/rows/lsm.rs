@@ -19,6 +19,7 @@ use rocksdb::{
 use super::format::RowRange;
 use super::frozen::{FrozenRows, LsmRows};
 use super::options::RowOptions;
+use super::pinned;
 use super::store::{OrderedStore, Rows, StoreView, VisitRow};
 use crate::storage::value::EngineUsage;
 use crate::storage::{StorageResult, SyncJob};
@@ -141,6 +142,10 @@ impl OrderedStore for LsmStore {
         Ok(Box::new(LsmRows::freeze(Arc::clone(&self.db))?))
     }
 
+    fn pin(&self) -> StorageResult<Box<dyn OrderedStore>> {
+        Ok(pinned::pin_lsm(Arc::clone(&self.db)))
+    }
+
     fn usage(&self) -> EngineUsage {
         let sharers = self.shared.open.load(Ordering::Relaxed).max(1);
         let memory = self.property(properties::CUR_SIZE_ALL_MEM_TABLES)
@@ -164,25 +169,35 @@ impl StoreView for LsmView<'_> {
     }
 
     fn walk(&self, start: &[u8], end: &[u8], reverse: bool, visit: &mut VisitRow<'_>) -> StorageResult<()> {
-        let mut options = ReadOptions::default();
-        options.set_iterate_lower_bound(start);
-        options.set_iterate_upper_bound(end);
-        let mut rows = self.db.raw_iterator_opt(options);
-        if reverse {
-            rows.seek_to_last();
-        } else {
-            rows.seek_to_first();
-        }
-        while let Some((row, value)) = rows.item() {
-            if !visit(row, value)? {
-                return Ok(());
-            }
-            if reverse {
-                rows.prev();
-            } else {
-                rows.next();
-            }
-        }
-        Ok(rows.status()?)
+        walk_rows(self.db, ReadOptions::default(), (start, end), reverse, visit)
     }
+}
+
+/// Visits the rows between two bounds.
+pub(super) fn walk_rows(
+    db: &DB,
+    mut options: ReadOptions,
+    (start, end): (&[u8], &[u8]),
+    reverse: bool,
+    visit: &mut VisitRow<'_>,
+) -> StorageResult<()> {
+    options.set_iterate_lower_bound(start);
+    options.set_iterate_upper_bound(end);
+    let mut rows = db.raw_iterator_opt(options);
+    if reverse {
+        rows.seek_to_last();
+    } else {
+        rows.seek_to_first();
+    }
+    while let Some((row, value)) = rows.item() {
+        if !visit(row, value)? {
+            return Ok(());
+        }
+        if reverse {
+            rows.prev();
+        } else {
+            rows.next();
+        }
+    }
+    Ok(rows.status()?)
 }

@@ -16,6 +16,8 @@
 //!   else changes. The B+ tree orders keys by their bytes, for range commands, and has a slot index beside.
 //! - An expiry index per physical database is ordered by time, so that a sweep costs what it removes, and
 //!   it dies with its database.
+//! - Lists, and the order of sorted sets, are [`counted`] trees, whose nodes are rows under the version: an index or a
+//!   rank is a few look-ups away, and a queue never iterates over the rows that it removed.
 //!
 //! # Writing
 //! Rows go to an `overlay` first. [`Engine::commit`] marks the end of a log
@@ -39,20 +41,30 @@
 //! - The engine keeps no access times: `OBJECT IDLETIME` is 0.
 
 mod btree;
+mod counted;
 mod databases;
 mod engine;
+mod field_expiry;
+mod field_times;
 mod fields;
 mod format;
 mod frozen;
 mod keys;
+mod lists;
 mod lmdb;
 mod lsm;
 mod markers;
 mod options;
 mod overlay;
+#[allow(unsafe_code, reason = "a snapshot and the database it borrows, in one struct; see the module")]
+mod pinned;
+mod sets;
 mod store;
+mod stream;
+mod streams;
 mod sweep;
 mod walks;
+mod zsets;
 
 #[cfg(test)]
 mod tests;
@@ -61,7 +73,10 @@ use std::path::{Path, PathBuf};
 
 pub use fields::RowHash;
 pub use frozen::FrozenRows;
+pub use lists::RowList;
 pub use options::RowOptions;
+pub use sets::RowSet;
+pub use zsets::RowZset;
 
 use btree::BTreeStore;
 use databases::Databases;
@@ -221,6 +236,17 @@ impl RowEngine {
     pub fn freeze(&mut self) -> StorageResult<Box<dyn FrozenRows>> {
         self.write_out()?;
         self.files.freeze()
+    }
+
+    /// An engine that shows everything as of the last commit and cannot be changed. To be called between entries.
+    ///
+    /// # Errors
+    /// When the files cannot be written or read.
+    pub fn pin(&mut self) -> StorageResult<Self> {
+        self.write_out()?;
+        let mut pinned = Self::open(self.files.pin()?, &self.directory, self.order, self.flush)?;
+        pinned.encoding = self.encoding.clone();
+        Ok(pinned)
     }
 
     /// Begins to replace everything by what another replica has frozen. Until [`end_copy`](Self::end_copy) has

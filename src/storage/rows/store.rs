@@ -26,6 +26,10 @@ pub(super) trait OrderedStore: Send + Sync {
     fn removes_ranges_cheaply(&self) -> bool;
     /// All rows as of now, to be read later.
     fn freeze(&self) -> StorageResult<Box<dyn FrozenRows>>;
+    /// The store as it is now, to be read only; not every store has a past.
+    fn pin(&self) -> StorageResult<Box<dyn OrderedStore>> {
+        Err(std::io::Error::from(std::io::ErrorKind::Unsupported).into())
+    }
     /// Bytes in memory and on disk.
     fn usage(&self) -> EngineUsage;
 }

@@ -1,16 +1,21 @@
 //! Removing the rows of dead collections and databases, a bounded number at a time.
 
 use super::RowEngine;
+use super::field_times::{field_due_prefix, field_due_row};
 use super::format::{
-    Garbage, KeyOrder, Meta, Physical, RowRange, after_prefix, after_row, decode_garbage_len, element_prefix,
-    expiry_prefix, expiry_row, garbage_rows, key_part, key_prefix, slot_row,
+    Garbage, KeyOrder, Meta, Physical, RowRange, after_row, decode_garbage_len, element_prefix, expiry_prefix,
+    expiry_row, garbage_rows, key_part, key_prefix, node_prefix, slot_row,
 };
+use super::keys::Known;
+use super::stream::group_prefix;
 use crate::storage::StorageResult;
 use crate::types::slot::slot_of;
 
 /// Dead collections with more elements than this are removed as a range where that is cheap. Every
 /// removed range makes later reads in an LSM tree a little dearer, so small ones are removed row by row.
 const RANGE_MIN_ELEMENTS: u64 = 64;
+/// The same for the nodes of a tree, which hold a few dozen items each.
+const RANGE_MIN_ITEMS: u64 = 4096;
 
 impl RowEngine {
     /// Removes up to about `limit` dead rows, and answers how many there were to remove; 0 when nothing dead
@@ -26,6 +31,7 @@ impl RowEngine {
             done += match garbage {
                 Garbage::Collection(version) => self.sweep_collection(version, decode_garbage_len(&value)?, left)?,
                 Garbage::Database(physical) => self.sweep_database(physical, value, left)?,
+                Garbage::Group(version, group) => self.sweep_group(version, group, left)?,
             };
         }
         if done > 0 && !self.entry_open {
@@ -61,20 +67,40 @@ impl RowEngine {
     }
 
     fn sweep_collection(&mut self, version: u64, len: u64, limit: usize) -> StorageResult<usize> {
-        let range = RowRange::with_prefix(element_prefix(version));
-        let garbage = Garbage::Collection(version).row();
-        if self.files.removes_ranges_cheaply() && len > RANGE_MIN_ELEMENTS {
-            self.overlay.remove_range(range);
-            self.overlay.remove(garbage);
-            return Ok(1);
+        let elements = RowRange::with_prefix(element_prefix(version));
+        let nodes = RowRange::with_prefix(node_prefix(version));
+        let mut removed = self.sweep_rows(elements, len > RANGE_MIN_ELEMENTS, limit)?;
+        if removed < limit {
+            removed += self.sweep_rows(nodes, len > RANGE_MIN_ITEMS, limit - removed)?;
         }
+        if removed < limit {
+            self.overlay.remove(Garbage::Collection(version).row());
+        }
+        Ok(removed.max(1))
+    }
+
+    /// Removes up to `limit` rows of a range, or all of them at once where that is cheap and there are `many`.
+    fn sweep_rows(&mut self, range: RowRange, many: bool, limit: usize) -> StorageResult<usize> {
+        let at_once = many && self.files.removes_ranges_cheaply();
+        let rows = self.collect_rows(&range, if at_once { 1 } else { limit }, |_, _| Ok(()))?;
+        let removed = rows.len();
+        if at_once && removed > 0 {
+            self.overlay.remove_range(range);
+        } else {
+            rows.into_iter().for_each(|(row, ())| self.overlay.remove(row));
+        }
+        Ok(removed)
+    }
+
+    fn sweep_group(&mut self, version: u64, group: u64, limit: usize) -> StorageResult<usize> {
+        let range = RowRange::with_prefix(group_prefix(version, group));
         let rows = self.collect_rows(&range, limit, |_, _| Ok(()))?;
         let removed = rows.len();
         for (row, ()) in rows {
             self.overlay.remove(row);
         }
         if removed < limit {
-            self.overlay.remove(garbage);
+            self.overlay.remove(Garbage::Group(version, group).row());
         }
         Ok(removed.max(1))
     }
@@ -92,18 +118,21 @@ impl RowEngine {
         let rows = self.collect_rows(&range, limit, |row, value| {
             let meta = Meta::decode(value)?;
             let key = meta.key(key_part(order, row)?).to_vec();
-            let collection = if meta.shape == super::format::Shape::Hash { Some(meta.collection()?) } else { None };
-            Ok((key, meta.expires_at, collection))
+            Ok((key, Known::of(&meta)?))
         })?;
         let walked = rows.len();
         let mut last = Vec::new();
-        for (row, (key, expires_at, collection)) in rows {
-            if let Some((version, len)) = collection {
+        for (row, (key, known)) in rows {
+            if let Some((version, len)) = known.collection {
                 self.note_garbage(Garbage::Collection(version), len.to_be_bytes().to_vec());
+                self.note_field_garbage(known.times);
             }
             if !in_ranges {
-                if let Some(at) = expires_at {
+                if let Some(at) = known.expires_at {
                     self.overlay.remove(expiry_row(physical, at, &key));
+                }
+                if let Some(due) = known.times.and_then(|times| times.due()) {
+                    self.overlay.remove(field_due_row(physical, due, &key));
                 }
                 if order == KeyOrder::Bytes {
                     self.overlay.remove(slot_row(physical, slot_of(&key), &key));
@@ -120,8 +149,8 @@ impl RowEngine {
         } else {
             if in_ranges {
                 self.overlay.remove_range(whole);
-                let expiries = expiry_prefix(physical);
-                self.overlay.remove_range(RowRange { end: after_prefix(&expiries), start: expiries });
+                self.overlay.remove_range(RowRange::with_prefix(expiry_prefix(physical)));
+                self.overlay.remove_range(RowRange::with_prefix(field_due_prefix(physical)));
             }
             self.overlay.remove(garbage);
         }

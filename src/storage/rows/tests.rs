@@ -12,22 +12,22 @@ use crate::storage::value::EngineUsage;
 use crate::storage::{Address, Engine, Expiry, Object, ScanCursor, SyncJob};
 use crate::types::{Db, UnixMs};
 
-const NOW: UnixMs = UnixMs(1_000);
+pub(super) const NOW: UnixMs = UnixMs(1_000);
 type Open = fn(&Path) -> StorageResult<RowEngine>;
 const OPEN: [(&str, Open); 2] = [("lsm", RowEngine::open_lsm), ("btree", RowEngine::open_btree)];
 
-fn at(key: &[u8]) -> Address<'_> {
+pub(super) fn at(key: &[u8]) -> Address<'_> {
     Address::new(Db(0), key)
 }
 
-fn sync(engine: &mut RowEngine) {
+pub(super) fn sync(engine: &mut RowEngine) {
     let job = engine.prepare_sync().unwrap().unwrap();
     job().unwrap();
 }
 
 /// What a [`Watched`] store saw, and what it is to do.
 #[derive(Default)]
-struct Watch {
+pub(super) struct Watch {
     /// Writes fail, as on a full disk.
     full: AtomicBool,
     /// Rows that were looked up, or met on a walk.
@@ -38,13 +38,13 @@ struct Watch {
 
 impl Watch {
     /// Rows read and written since the last call.
-    fn take(&self) -> (usize, usize) {
+    pub(super) fn take(&self) -> (usize, usize) {
         (self.read.swap(0, Ordering::Relaxed), self.written.swap(0, Ordering::Relaxed))
     }
 }
 
 /// A store that counts the rows it is asked for, and fails on demand.
-struct Watched {
+pub(super) struct Watched {
     inner: Box<dyn OrderedStore>,
     watch: Arc<Watch>,
 }
@@ -79,7 +79,7 @@ impl OrderedStore for Watched {
     }
 }
 
-struct WatchedView<'a> {
+pub(super) struct WatchedView<'a> {
     inner: Box<dyn StoreView + 'a>,
     watch: &'a Watch,
 }
@@ -99,7 +99,7 @@ impl StoreView for WatchedView<'_> {
 }
 
 /// Opens an engine over a [`Watched`] store.
-fn open_watched(name: &str, path: &Path) -> (RowEngine, Arc<Watch>) {
+pub(super) fn open_watched(name: &str, path: &Path) -> (RowEngine, Arc<Watch>) {
     let options = RowOptions::default();
     let (inner, order, flush): (Box<dyn OrderedStore>, _, _) = match name {
         "lsm" => (Box::new(LsmStore::open(path, &options).unwrap()), KeyOrder::Slot, LSM_FLUSH),
@@ -111,16 +111,21 @@ fn open_watched(name: &str, path: &Path) -> (RowEngine, Arc<Watch>) {
 }
 
 /// Number of rows with a tag, in the files and the overlay.
-fn rows_tagged(engine: &RowEngine, tag: u8) -> usize {
-    let mut count = 0;
-    engine
-        .reads()
-        .walk(&RowRange::with_prefix(vec![tag]), &mut |_, _| {
+pub(super) fn rows_tagged(engine: &RowEngine, tag: u8) -> usize {
+    engine.rows_tagged(tag)
+}
+
+impl RowEngine {
+    /// Number of rows with a tag.
+    pub(in crate::storage) fn rows_tagged(&self, tag: u8) -> usize {
+        let mut count = 0;
+        let visit = &mut |_: &[u8], _: &[u8]| {
             count += 1;
             Ok(true)
-        })
-        .unwrap();
-    count
+        };
+        self.reads().walk(&RowRange::with_prefix(vec![tag]), visit).unwrap();
+        count
+    }
 }
 
 #[test]

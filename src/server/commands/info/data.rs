@@ -27,7 +27,7 @@ pub(super) fn persistence(out: &mut Writer, server: &Server) {
     out.field("rdb_changes_since_last_save", server.sum(|shard| shard.stats.dirty.load(Relaxed)));
     out.field("rdb_bgsave_in_progress", snapshot_running);
     out.field("rdb_last_save_time", last_ms / 1000);
-    out.field("rdb_last_bgsave_status", status(snapshots_ok));
+    out.field("rdb_last_bgsave_status", status(snapshots_ok && !server.rdb_failed.load(Relaxed)));
     out.field("rdb_last_bgsave_time_sec", last_seconds);
     out.field("rdb_current_bgsave_time_sec", current_seconds);
     out.field("rdb_saves", snapshots);

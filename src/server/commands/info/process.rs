@@ -65,15 +65,13 @@ pub(super) fn clients(out: &mut Writer, server: &Server) {
     out.field("client_recent_max_input_buffer", input.max().unwrap_or(0));
     out.field("client_recent_max_output_buffer", output.max().unwrap_or(0));
     out.field("blocked_clients", clients.iter().filter(|client| client.blocked.load(Relaxed)).count());
-    out.zeros(&[
-        "tracking_clients",
-        "pubsub_clients",
-        "watching_clients",
-        "clients_in_timeout_table",
-        "total_watched_keys",
-        "total_blocking_keys",
-        "total_blocking_keys_on_nokey",
-    ]);
+    out.zeros(&["tracking_clients", "pubsub_clients"]);
+    let watched: Vec<usize> = clients.iter().map(|client| client.watched_keys.load(Relaxed)).collect();
+    out.field("watching_clients", watched.iter().filter(|keys| **keys > 0).count());
+    out.zeros(&["clients_in_timeout_table"]);
+    out.field("total_watched_keys", watched.iter().sum::<usize>());
+    out.field("total_blocking_keys", server.sum(|shard| shard.waited_keys() as u64));
+    out.zeros(&["total_blocking_keys_on_nokey"]);
 }
 
 pub(super) fn memory(out: &mut Writer, server: &Server) {

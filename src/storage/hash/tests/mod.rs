@@ -2,6 +2,7 @@
 
 mod model;
 mod snapshots;
+mod zsets;
 
 use std::collections::BTreeSet;
 

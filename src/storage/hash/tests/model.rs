@@ -25,7 +25,8 @@ pub(super) struct Pair {
 impl Pair {
     pub(super) fn new(seed: u64) -> Self {
         // Low thresholds, so that all forms come up.
-        let encoding = EncodingSettings { hash_max_listpack_entries: 6, hash_max_listpack_value: 20 };
+        let encoding =
+            EncodingSettings { hash_max_listpack_entries: 6, hash_max_listpack_value: 20, ..Default::default() };
         Self { engine: HashEngine::new(encoding), model: Model::new(), rng: Rng::new(seed), now: NOW }
     }
 

@@ -195,6 +195,7 @@ fn rebuild(engine: &HashEngine) -> super::model::Model {
         let value = match object {
             Object::String(bytes) => super::model::Value::String(bytes),
             Object::Hash(fields) => super::model::Value::Hash(fields.into_iter().collect()),
+            other => unreachable!("the model makes no {:?}", other.kind()),
         };
         ((Db(db), key), (value, expires_at))
     });

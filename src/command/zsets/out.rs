@@ -1,0 +1,73 @@
+//! Members and scores as replies, and results as sorted sets.
+
+use std::ops::Range;
+
+use crate::command::context::WriteContext;
+use crate::command::error::{CommandError, CommandResult};
+use crate::resp::{Protocol, Reply};
+use crate::storage::{StorageResult, ZsetRead};
+
+/// Replies with members, or with members and scores: in RESP3 pair by pair, in RESP2 flat.
+pub(super) struct Members<'r, 'b> {
+    pub(super) reply: &'r mut Reply<'b>,
+    pub(super) with_scores: bool,
+}
+
+impl Members<'_, '_> {
+    pub(super) fn begin(&mut self, count: usize) {
+        let flat = self.with_scores && self.reply.protocol() == Protocol::Resp2;
+        self.reply.array(if flat { count * 2 } else { count });
+    }
+
+    pub(super) fn push(&mut self, member: &[u8], score: f64) {
+        if self.with_scores && self.reply.protocol() == Protocol::Resp3 {
+            self.reply.array(2);
+        }
+        self.reply.bulk(member);
+        if self.with_scores {
+            self.reply.double(score);
+        }
+    }
+
+    /// Replies with the members that have the ranks of a range.
+    pub(super) fn ranks(&mut self, zset: &ZsetRead<'_>, ranks: Range<u64>, reverse: bool) -> StorageResult<()> {
+        self.begin(length(ranks.end - ranks.start));
+        zset.walk(ranks, reverse, &mut |member, score| {
+            self.push(member, score);
+            true
+        })
+    }
+}
+
+/// A number of members in memory.
+pub(super) fn length(count: u64) -> usize {
+    usize::try_from(count).expect("counts fit the address space")
+}
+
+/// Replies with all members and scores.
+pub(in crate::command) fn reply_whole(zset: &ZsetRead<'_>, reply: &mut Reply<'_>) -> StorageResult<()> {
+    Members { reply, with_scores: true }.ranks(zset, 0..zset.len(), false)
+}
+
+/// Puts members in any order, none twice, in the place of whatever a key held; with none the key is gone. Replies
+/// with their number. `changes` is what counts for them.
+pub(in crate::command) fn store(
+    ctx: &mut WriteContext<'_>,
+    key: &[u8],
+    mut members: Vec<(Vec<u8>, f64)>,
+    changes: u64,
+    reply: &mut Reply<'_>,
+) -> CommandResult {
+    if members.is_empty() {
+        ctx.remove(key)?;
+        reply.integer(0);
+        return Ok(());
+    }
+    members.sort_unstable_by(|a, b| crate::storage::zsets::compare((a.1, &a.0), (b.1, &b.0)));
+    let count = members.len();
+    let at = ctx.at(key);
+    ctx.engine_mut(at).put_zset(at, members, None).map_err(CommandError::from)?;
+    ctx.dirty += changes;
+    crate::command::text::reply_len(count, reply);
+    Ok(())
+}
