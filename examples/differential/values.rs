@@ -198,10 +198,12 @@ impl<'r> Values<'r> {
         self.rare_of(FLOATS, &["inf", "-inf", "nan", "1e308", "x", "", " 1", "0x10"])
     }
 
+    /// No negative zero: SORT makes Redis keep a small set in the other encoding, in which there is one. And nothing that
+    /// overflows a double: after that Redis refuses numbers in SORT, whose `errno` it finds.
     fn score(&mut self) -> String {
-        const SCORES: &[&str] = &["inf", "-inf", "1.5", "-0", "0.1", "1e17", "3.0", "123456789012345680"];
+        const SCORES: &[&str] = &["inf", "-inf", "1.5", "0.1", "1e17", "3.0", "123456789012345680"];
         match self.below(10) {
-            0..3 => self.rare_of(SCORES, &["nan", "x", "", "1e400"]),
+            0..3 => self.rare_of(SCORES, &["nan", "x", ""]),
             _ => self.between(-3, 6).to_string(),
         }
     }

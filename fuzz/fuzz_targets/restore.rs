@@ -37,7 +37,7 @@ fuzz_target!(|data: &[u8]| {
         check(object);
     }
     let Ok(mut file) = FileReader::new(data) else { return };
-    while let Ok(Some(record)) = file.next() {
+    while let Ok(Some(record)) = file.next_record() {
         if let Record::Key(entry) = record
             && let Ok(object) = decode(entry.value)
         {

@@ -177,7 +177,7 @@ pub fn import(options: &ImportOptions) -> Result<(String, bool), AdminError> {
     };
     let mut progress = Progress::begin(size, Unit::Bytes);
     loop {
-        match reader.next() {
+        match reader.next_record() {
             Ok(Some(record)) => {
                 let stopped = import.take(record, options.db);
                 if stopped.is_err() {
@@ -368,7 +368,7 @@ fn check(
     let in_file = |message: String| AdminError::File { path: options.file.clone(), message };
     let mut progress = Progress::begin(size, Unit::Bytes);
     let (mut keys, mut tally) = (0, Tally::default());
-    while let Some(record) = reader.next().map_err(|error| in_file(error.to_string()))? {
+    while let Some(record) = reader.next_record().map_err(|error| in_file(error.to_string()))? {
         match record {
             Record::Key(entry) => {
                 keys += 1;

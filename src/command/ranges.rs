@@ -141,8 +141,10 @@ fn reply_value(ctx: &ReadContext<'_>, key: &[u8], kind: Kind, reply: &mut Reply<
             }
             _ => reply.null(),
         },
-        // A log may be of any length: XRANGE reads it.
-        Kind::Stream => reply.null(),
+        Kind::Stream => match engine.stream(at, ctx.now)? {
+            Some(stream) => super::streams::reply_whole(&*stream, reply)?,
+            None => reply.null(),
+        },
     }
     Ok(())
 }

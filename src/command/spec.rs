@@ -23,10 +23,6 @@ pub struct CommandSpec {
     pub summary: &'static str,
     /// Big-O, as Redis's documentation puts it.
     pub complexity: &'static str,
-    /// The same in the two row engines, where it is not the same.
-    pub complexity_rows: Option<&'static str>,
-    /// The same in the B+ tree engine, where it differs from the LSM engine.
-    pub complexity_btree: Option<&'static str>,
     /// Its arguments after the name, for `COMMAND DOCS`.
     pub args: &'static [Arg],
     /// Redis's hints to proxies and clients, such as `nondeterministic_output`.
@@ -51,8 +47,6 @@ impl CommandSpec {
         keys: &[],
         summary: "",
         complexity: "",
-        complexity_rows: None,
-        complexity_btree: None,
         args: &[],
         tips: &[],
         deprecated: None,

@@ -35,8 +35,8 @@ pub enum ZsetEdge<'a> {
         /// Whether the place is behind the members with it.
         after: bool,
     },
-    /// Before the place of a member among those with the lowest score or, when `after`, behind it. Redis leaves
-    /// open what a range by members is when not all scores are equal; here it is among the first ones.
+    /// Before the place of a member or, when `after`, behind it, where all scores are equal. Where they are not, it is
+    /// the place that `partition_rank` finds among the members: the right one if they are in order.
     Lex {
         /// The member, which need not be there.
         member: &'a [u8],
@@ -46,19 +46,34 @@ pub enum ZsetEdge<'a> {
 }
 
 impl ZsetEdge<'_> {
-    /// Whether a member is before this place in a set whose lowest score is `lowest`.
+    /// Whether a member is before this place.
     #[inline]
-    pub(super) fn is_behind<'m>(self, lowest: f64, score: f64, member: impl Fn() -> &'m [u8]) -> bool {
+    pub(super) fn is_behind<'m>(self, score: f64, member: impl Fn() -> &'m [u8]) -> bool {
         match self {
             Self::First => false,
             Self::Last => true,
             Self::Score { score: edge, after } => score < edge || (after && score == edge),
             Self::Lex { member: edge, after } => {
-                let order = || member().cmp(edge);
-                score <= lowest && if after { order().is_le() } else { order().is_lt() }
+                let order = member().cmp(edge);
+                if after { order.is_le() } else { order.is_lt() }
             }
         }
     }
+}
+
+/// The rank before which `is_before` holds, found by halving. Which one it is when it holds here and there depends on
+/// the ranks alone, so that replicas agree however they keep the set.
+pub(super) fn partition_rank(len: u64, mut is_before: impl FnMut(u64) -> bool) -> u64 {
+    let (mut from, mut to) = (0, len);
+    while from < to {
+        let middle = from + (to - from) / 2;
+        if is_before(middle) {
+            from = middle + 1;
+        } else {
+            to = middle;
+        }
+    }
+    from
 }
 
 /// What ZADD does with a member, by its options.

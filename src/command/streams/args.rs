@@ -204,6 +204,16 @@ pub(super) fn reply_entry(id: StreamId, fields: &Fields<'_>, reply: &mut Reply<'
     }
 }
 
+/// Answers all entries.
+pub(in crate::command) fn reply_whole(view: &dyn StreamView, reply: &mut Reply<'_>) -> Result<(), CommandError> {
+    reply.array(usize::try_from(view.head().len).expect("counts fit the address space"));
+    view.entries(IdRange::ALL, false, &mut |id, fields| {
+        reply_entry(id, fields, reply);
+        true
+    })?;
+    Ok(())
+}
+
 /// Answers the entry of an id, if there is one; answers whether there is.
 pub(super) fn reply_one(view: &dyn StreamView, id: StreamId, reply: &mut Reply<'_>) -> Result<bool, CommandError> {
     let mut found = false;

@@ -14,5 +14,6 @@ mod read;
 mod table;
 mod wait;
 
+pub(in crate::command) use args::reply_whole;
 pub(in crate::command) use table::COMMANDS;
 pub use wait::{StreamWait, has_news, stream_wait};

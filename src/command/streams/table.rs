@@ -360,7 +360,6 @@ const XINFO: &[Subcommand] = &[
         complexity: "O(1)",
         args: &[Arg::key("key"), Arg::string("group").shown_as("groupname")],
         tips: &["nondeterministic_output"],
-        ..Subcommand::BASE
     },
     Subcommand {
         name: "GROUPS",

@@ -3,6 +3,7 @@
 use super::read::{From, ReadArgs, no_group};
 use crate::command::context::ReadContext;
 use crate::command::error::CommandError;
+use crate::storage::StorageError;
 use crate::storage::streams::IdRange;
 
 /// A read of streams that found nothing and is to wait.
@@ -28,9 +29,11 @@ const COUNT_AFTER_WAIT: &[u8] = b"1000";
 pub fn stream_wait(ctx: &ReadContext<'_>, args: &[&[u8]]) -> Result<Option<StreamWait>, CommandError> {
     let Ok(read) = ReadArgs::parse(args) else { return Ok(None) };
     let Some(timeout_ms) = read.block_ms else { return Ok(None) };
-    if has_news(ctx, args)? {
-        return Ok(None);
-    }
+    match find_news(ctx, args, false) {
+        Ok(true) => return Ok(None),
+        Err(error) if error.is_deterministic() => return Ok(None),
+        found => found?,
+    };
     let mut resolved: Vec<Vec<u8>> = args.iter().map(|arg| arg.to_vec()).collect();
     let ids_at = read.keys_at + read.keys.len();
     for (position, key) in read.keys.iter().enumerate() {
@@ -49,23 +52,27 @@ pub fn stream_wait(ctx: &ReadContext<'_>, args: &[&[u8]]) -> Result<Option<Strea
     Ok(Some(StreamWait { timeout_ms, keys, args: resolved }))
 }
 
-/// Whether executing a read of streams would answer something else than that the time has run out, an error included.
+/// Whether a read of streams that waits is to be executed: because there is something to read, or because a group that it
+/// waits for is gone. A key that has come to hold something else does not end the wait of XREAD, as in Redis.
 ///
 /// # Errors
 /// When an engine cannot be read.
 pub fn has_news(ctx: &ReadContext<'_>, args: &[&[u8]]) -> Result<bool, CommandError> {
-    match find_news(ctx, args) {
+    match find_news(ctx, args, true) {
         Err(error) if error.is_deterministic() => Ok(true),
         found => found,
     }
 }
 
-fn find_news(ctx: &ReadContext<'_>, args: &[&[u8]]) -> Result<bool, CommandError> {
+fn find_news(ctx: &ReadContext<'_>, args: &[&[u8]], waits: bool) -> Result<bool, CommandError> {
     let read = ReadArgs::parse(args)?;
     let mut found = false;
     for (position, key) in read.keys.iter().enumerate() {
         let at = ctx.at(key);
-        let stream = ctx.engine(at).stream(at, ctx.now)?;
+        let stream = match ctx.engine(at).stream(at, ctx.now) {
+            Err(StorageError::WrongType) if waits && read.group.is_none() => continue,
+            found => found?,
+        };
         let from = read.from(position)?;
         let Some(stream) = stream else {
             match read.group {

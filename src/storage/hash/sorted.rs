@@ -7,7 +7,7 @@ use super::dense::{DenseTable, grown, hash_of, record_bytes};
 use super::ranking::{Items, Ranking};
 use super::record::{self, Payload, Record};
 use crate::storage::ScanCursor;
-use crate::storage::zsets::{ScoreRule, VisitMember, ZaddOutcome, ZsetEdge, compare};
+use crate::storage::zsets::{ScoreRule, VisitMember, ZaddOutcome, ZsetEdge, compare, partition_rank};
 use crate::types::rng::Rng;
 
 /// Average bytes that a member takes beside its record: a score and its share of the growth.
@@ -210,21 +210,29 @@ impl<'a> SortedSet<'a> {
 
     /// Number of members before a place.
     pub fn count_before(&self, edge: ZsetEdge<'_>) -> u64 {
-        let count = match self.0 {
+        match self.0 {
             Form::Compact(bytes) => {
-                let lowest = compact_zset::iter(bytes).next().map_or(0.0, |(score, _)| score);
-                compact_zset::iter(bytes)
-                    .take_while(|&(score, member)| edge.is_behind(lowest, score, || member))
-                    .count()
+                let members: Vec<(f64, &[u8])> = compact_zset::iter(bytes).collect();
+                partition_rank(members.len() as u64, |rank| {
+                    let (score, member) = members[rank as usize];
+                    edge.is_behind(score, || member)
+                })
             }
             Form::Large(zset) => {
                 let items = zset.items();
-                let lowest = zset.ranking.nth(0).map_or(0.0, |position| items.score(position));
-                zset.ranking
-                    .count_before(items, |score, position| edge.is_behind(lowest, score, || items.member(position)))
+                let is_behind = |score, position| edge.is_behind(score, || items.member(position));
+                let item = |rank: usize| zset.ranking.nth(rank).map_or((0.0, 0), |item| (items.score(item), item));
+                let ordered = !matches!(edge, ZsetEdge::Lex { .. }) || item(0).0 == item(zset.len() - 1).0;
+                if ordered {
+                    zset.ranking.count_before(items, is_behind) as u64
+                } else {
+                    partition_rank(zset.len() as u64, |rank| {
+                        let (score, position) = item(rank as usize);
+                        is_behind(score, position)
+                    })
+                }
             }
-        };
-        count as u64
+        }
     }
 
     /// Visits the members with the ranks of a range, upwards or, when `reverse`, downwards.

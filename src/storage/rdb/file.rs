@@ -95,7 +95,7 @@ mod tests {
     fn read(bytes: &[u8]) -> Result<Vec<(Db, Vec<u8>, Option<UnixMs>, Object)>, FileError> {
         let mut reader = FileReader::new(Cursor::new(bytes))?;
         let mut keys = Vec::new();
-        while let Some(record) = reader.next()? {
+        while let Some(record) = reader.next_record()? {
             match record {
                 Record::Key(entry) => {
                     let object = super::super::decode(entry.value).expect("a value");
@@ -152,7 +152,7 @@ mod tests {
             \xff\0\0\0\0\0\0\0\0";
         let mut reader = FileReader::new(Cursor::new(&bytes[..])).expect("a file");
         let mut seen = Vec::new();
-        while let Some(record) = reader.next().expect("sound") {
+        while let Some(record) = reader.next_record().expect("sound") {
             seen.push(match record {
                 Record::Aux(name, value) => format!("aux {} {}", name.escape_ascii(), value.escape_ascii()),
                 Record::Functions(code) => format!("functions {}", code.escape_ascii()),

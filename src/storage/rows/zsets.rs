@@ -9,7 +9,6 @@
 //! one, and only then scores of zero are looked up. Behind the head of the tree it has a byte for that: 1 or 0.
 //! As in Redis a set in the compact encoding has no negative zeros: they become zero.
 
-use std::cell::OnceCell;
 use std::ops::Range;
 
 use super::RowEngine;
@@ -17,7 +16,7 @@ use super::counted::{Counted, HEAD_BYTES, Order};
 use super::format::{Meta, Shape, decode_element, element_body, element_row, element_value, elements_from};
 use super::keys::Known;
 use super::overlay::Merged;
-use crate::storage::zsets::{ScoreRule, VisitMember, ZaddOutcome, ZsetEdge, ZsetEngine, ZsetRead};
+use crate::storage::zsets::{ScoreRule, VisitMember, ZaddOutcome, ZsetEdge, ZsetEngine, ZsetRead, partition_rank};
 use crate::storage::{Address, Kind, ScanCursor, StorageError, StorageResult};
 use crate::types::UnixMs;
 use crate::types::rng::Rng;
@@ -105,12 +104,11 @@ fn score_in(reads: &Merged<'_>, version: u64, member: &[u8]) -> StorageResult<Op
 pub struct RowZset<'a> {
     reads: Merged<'a>,
     head: Head,
-    lowest: OnceCell<f64>,
 }
 
 impl<'a> RowZset<'a> {
     fn new(reads: Merged<'a>, head: Head) -> Self {
-        Self { reads, head, lowest: OnceCell::new() }
+        Self { reads, head }
     }
 
     /// Number of members.
@@ -151,7 +149,11 @@ impl<'a> RowZset<'a> {
             ZsetEdge::Last => return Ok(self.len()),
             ZsetEdge::Score { score, after } => (score_key(score) + u64::from(after)).to_be_bytes().to_vec(),
             ZsetEdge::Lex { member, after } => {
-                let mut bound = item(self.lowest()?, member);
+                let lowest = self.score_of_rank(0)?;
+                if lowest != self.score_of_rank(self.len() - 1)? {
+                    return self.halve(edge);
+                }
+                let mut bound = item(lowest, member);
                 if after {
                     bound.push(0);
                 }
@@ -161,13 +163,26 @@ impl<'a> RowZset<'a> {
         Ok(self.head.tree.rank(&self.reads, &bound)?.0)
     }
 
-    fn lowest(&self) -> StorageResult<f64> {
-        if let Some(&score) = self.lowest.get() {
-            return Ok(score);
-        }
-        let first = self.head.tree.get(&self.reads, 0, |item| split_item(item).map(|(score, _)| score))?;
-        let score = first.transpose()?.unwrap_or(0.0);
-        Ok(*self.lowest.get_or_init(|| score))
+    fn score_of_rank(&self, rank: u64) -> StorageResult<f64> {
+        let score = self.head.tree.get(&self.reads, rank, |item| split_item(item).map(|(score, _)| score))?;
+        Ok(score.transpose()?.unwrap_or(0.0))
+    }
+
+    /// The number of members before a place among members that are not ordered by it.
+    fn halve(&self, edge: ZsetEdge<'_>) -> StorageResult<u64> {
+        let mut failure = None;
+        let before = partition_rank(self.len(), |rank| {
+            let read = |item: &[u8]| split_item(item).map(|(score, member)| edge.is_behind(score, || member));
+            match self.head.tree.get(&self.reads, rank, read) {
+                Ok(Some(Ok(before))) => before,
+                Ok(None) => false,
+                Ok(Some(Err(error))) | Err(error) => {
+                    failure = Some(error);
+                    false
+                }
+            }
+        });
+        failure.map_or(Ok(before), Err)
     }
 
     /// Visits the members with the ranks of a range, upwards or, when `reverse`, downwards.

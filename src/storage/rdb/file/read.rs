@@ -189,7 +189,7 @@ impl<R: Read> FileReader<R> {
     ///
     /// # Errors
     /// When the file cannot be read, or is damaged.
-    pub fn next(&mut self) -> FileResult<Option<Record<'_>>> {
+    pub fn next_record(&mut self) -> FileResult<Option<Record<'_>>> {
         if self.ended {
             return Ok(None);
         }
