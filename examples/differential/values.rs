@@ -2,11 +2,11 @@
 
 use kvorum::types::rng::Rng;
 
-/// Kinds of keys by the first letter of their names: strings, hashes, lists, sets, sorted sets, streams, bitmaps,
-/// geo. Commands for one kind are now and then given a key of another.
-const KINDS: &[u8] = b"shltzxbg";
-/// Lists, sorted sets whose scores are all equal, HyperLogLogs, and damaged ones, that only commands get that ask for one.
-const APART: &[u8] = b"qypc";
+/// Kinds of keys by the first letter of their names: strings, hashes, lists, sets, sorted sets, streams,
+/// bitmaps. Commands for one kind are now and then given a key of another.
+const KINDS: &[u8] = b"shltzxb";
+/// Lists, sorted sets whose scores are all equal, places, HyperLogLogs, and damaged ones, that only commands get that ask for one.
+const APART: &[u8] = b"qypcg";
 
 /// A generator of values for one round.
 pub(crate) struct Values<'r> {

@@ -12,7 +12,8 @@
 //!
 //! # Where this differs from Redis
 //! Redis serves a waiting client right behind the command that made the key ready, so that no other command can come
-//! between. Here others can: those that were in the queue already. Each of them is executed whole, so nothing is lost
+//! between. Here others can: those that were in the queue already, and reads; the push is answered before the pop is
+//! executed. Each of them is executed whole, so nothing is lost
 //! or given out twice.
 //!
 //! # No wake-up is lost

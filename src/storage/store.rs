@@ -15,6 +15,9 @@ use super::{EncodingSettings, Engine, EngineKind, KeyspaceRules, StorageError, S
 use crate::limits::LOOK_AHEAD_COMMANDS_MAX;
 use crate::types::{Db, UnixMs};
 
+/// Keys that were asked for.
+type Asked = BTreeSet<(Db, Vec<u8>)>;
+
 /// The engines of one shard and the rules that choose among them.
 pub struct Store {
     rules: Arc<KeyspaceRules>,
@@ -27,7 +30,7 @@ pub struct Store {
     /// The highest index that any engine's files held when they were opened.
     ahead_until: u64,
     /// The keys that were asked for, in a scratch store.
-    asked: Option<Box<Mutex<BTreeSet<(Db, Vec<u8>)>>>>,
+    asked: Option<Box<Mutex<Asked>>>,
 }
 
 impl Store {
@@ -46,12 +49,12 @@ impl Store {
     }
 
     /// The keys that a scratch store was asked for.
-    pub fn take_asked(&mut self) -> BTreeSet<(Db, Vec<u8>)> {
+    pub fn take_asked(&mut self) -> Asked {
         self.asked.as_mut().map(|asked| std::mem::take(asked.get_mut())).unwrap_or_default()
     }
 
     #[cold]
-    fn note_asked(asked: &Mutex<BTreeSet<(Db, Vec<u8>)>>, db: Db, key: &[u8]) {
+    fn note_asked(asked: &Mutex<Asked>, db: Db, key: &[u8]) {
         asked.lock().insert((db, key.to_vec()));
     }
 

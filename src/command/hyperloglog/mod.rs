@@ -90,7 +90,7 @@ impl From<Corrupt> for CommandError {
 
 /// A copy of the HyperLogLog at a key, or Redis's error if there is something else.
 fn load(ctx: &WriteContext<'_>, key: &[u8]) -> Result<Option<(Vec<u8>, Encoding)>, CommandError> {
-    Ok(look(ctx, key, |bytes, encoding| (bytes.to_vec(), encoding))?)
+    look(ctx, key, |bytes, encoding| (bytes.to_vec(), encoding))
 }
 
 /// Looks at the HyperLogLog at a key.

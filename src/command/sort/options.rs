@@ -95,7 +95,8 @@ mod tests {
     fn range(offset: i64, count: i64, len: usize) -> Range<usize> {
         let (offset, count) = (offset.to_string(), count.to_string());
         let args: [&[u8]; 5] = [b"SORT", b"key", b"LIMIT", offset.as_bytes(), count.as_bytes()];
-        Options::parse(&args, true, true).ok().expect("the options are right").range(len)
+        let Ok(options) = Options::parse(&args, true, true) else { panic!("the options are right") };
+        options.range(len)
     }
 
     #[test]

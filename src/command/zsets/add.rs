@@ -50,7 +50,7 @@ impl AddOptions {
         let ScoreRule { only_new, only_present, only_greater, only_less, increment } = self.rule;
         if only_new && only_present {
             Err(NX_XX)
-        } else if (only_greater && only_new) || (only_less && only_new) || (only_greater && only_less) {
+        } else if [only_new, only_greater, only_less].into_iter().filter(|&rule| rule).count() > 1 {
             Err(GT_LT)
         } else if increment && pairs > 1 {
             Err(ONE_PAIR)

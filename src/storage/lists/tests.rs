@@ -93,10 +93,8 @@ fn step(engines: &mut [(&'static str, Box<dyn Engine>)], key: &[u8], model: &mut
         8 if len > 0 => {
             let start = rng.below(len);
             let end = (start + 1 + rng.below(8)).min(len);
-            let mut ranges = vec![start..end];
-            if end + 2 < len {
-                ranges.push(end + 1..end + 2);
-            }
+            let second = if end + 2 < len { end + 1..end + 2 } else { end..end };
+            let ranges: Vec<_> = [start..end, second].into_iter().filter(|range| range.start < range.end).collect();
             for (_, engine) in engines {
                 engine.list_remove(at(key), &ranges, NOW).unwrap();
             }

@@ -91,8 +91,11 @@ mod tests {
         writer.finish().expect("writes")
     }
 
+    /// Database, key, expiry, value.
+    type Key = (Db, Vec<u8>, Option<UnixMs>, Object);
+
     /// The keys of a file.
-    fn read(bytes: &[u8]) -> Result<Vec<(Db, Vec<u8>, Option<UnixMs>, Object)>, FileError> {
+    fn read(bytes: &[u8]) -> Result<Vec<Key>, FileError> {
         let mut reader = FileReader::new(Cursor::new(bytes))?;
         let mut keys = Vec::new();
         while let Some(record) = reader.next_record()? {

@@ -80,7 +80,8 @@ fn it_is_a_vector() {
                     let start = rng.below(len);
                     let end = (start + 1 + rng.below(20)).min(len);
                     let second = end + 1..(end + 3).min(len);
-                    let ranges = if second.start < second.end { vec![start..end, second] } else { vec![start..end] };
+                    let ranges: Vec<_> =
+                        [start..end, second].into_iter().filter(|range| range.start < range.end).collect();
                     list.remove(&ranges, limits);
                     for range in ranges.iter().rev() {
                         model.drain(range.start as usize..range.end as usize);
