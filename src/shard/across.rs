@@ -190,7 +190,7 @@ impl Shard {
         Err(crate::storage::StorageError::Corrupt { what: "command", detail })
     }
 
-    fn run_steps(
+    pub(super) fn run_steps(
         &self,
         scratch: &mut Store,
         now: UnixMs,

@@ -36,6 +36,7 @@ use crate::command::{Handler, ReadContext, Waiting, find};
 use crate::raft::Role;
 use crate::resp::{Reply, ReplyBuffer};
 use crate::storage::Kind;
+use crate::storage::store::Store;
 use crate::types::number::parse_u64;
 use crate::types::{Db, NodeId};
 
@@ -282,7 +283,11 @@ impl Shard {
                 let Some(parked) = clients.get_mut(order) else { continue };
                 // At first a value of another kind is an answer too; so is, for a group's reader, a stream that is gone.
                 let is_ready = match &parked.reads {
-                    Some(step) => has_news(&context, &step.borrowed()).unwrap_or(true),
+                    // A reader without a group waits on when the stream has become something else.
+                    Some(step) => {
+                        (kind == Some(Kind::Stream) || matches!(step.spec.handler, Handler::Write(_)))
+                            && has_news(&context, &step.borrowed()).unwrap_or(true)
+                    }
                     None => left > 0 && kind == Some(parked.kind),
                 };
                 match parked.stage {
@@ -366,6 +371,18 @@ impl Shard {
         let Some(waiting) = Waiting::of(step.spec, &step.borrowed()) else {
             return Some(Blocked::Refused("ERR this command cannot wait"));
         };
+        if waiting.kind != Kind::Stream {
+            // Where nothing is there, only the arguments can be wrong.
+            let (mut nothing, now) = (Store::scratch(), self.read_time(clock::now()));
+            let tried = self.run_steps(&mut nothing, now, 0, std::slice::from_ref(&step), false, manner.protocol);
+            if let Ok((reply, _)) = tried
+                && reply.starts_with(b"-")
+            {
+                let mut replies = ReplyBuffer::default();
+                replies.push(reply);
+                return Some(Blocked::Served(replies));
+            }
+        }
         let mut leadership = self.leadership();
         let mailbox = Mailbox::new();
         let by_itself = run.is_read_only() || self.executes_alone(run);

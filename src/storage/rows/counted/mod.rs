@@ -34,7 +34,6 @@ mod tests;
 
 use std::cell::OnceCell;
 
-#[allow(unused_imports, reason = "sorted sets are still to come")]
 pub(super) use write::NodeWriter;
 
 use super::format::{collection_body, node_row};
