@@ -17,12 +17,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::frame::{Body, HELLO_BYTES, Header, Hello, Kind, OutFrame};
 use super::outbox::{Outbox, Urgency, write_frames};
+use super::socket::Socket;
 use super::stream::{BusStream, FrameReader};
 use super::{BusError, Class, Shared, Target, Trust, trust};
 use crate::limits::BUS_FRAME_MAX_BYTES;
@@ -260,8 +260,8 @@ impl Link {
     ) -> Result<(FrameReader<tokio::io::ReadHalf<BusStream>>, tokio::io::WriteHalf<BusStream>, Hello), BusError> {
         let unreachable = |error: io::Error| BusError::Unreachable(format!("{}: {error}", self.target));
         let address = shared.address_of(&self.target)?;
-        let stream = TcpStream::connect(&address).await.map_err(unreachable)?;
-        let stream = BusStream::dialled(stream, shared.tls.as_ref()).await.map_err(|error| {
+        let socket = Socket::connect(&address).await.map_err(unreachable)?;
+        let stream = BusStream::dialled(socket, shared.tls.as_ref()).await.map_err(|error| {
             if error.kind() != io::ErrorKind::InvalidData {
                 return unreachable(error);
             }

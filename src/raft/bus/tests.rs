@@ -3,7 +3,7 @@
 use std::sync::atomic::AtomicUsize;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
 
@@ -14,7 +14,7 @@ const SOON: Duration = Duration::from_secs(3);
 
 async fn bus(node: u64, cluster: u128) -> Arc<Bus> {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    Bus::start(BusOptions { node: NodeId(node), listener, cluster, tls: None }).expect("starts")
+    Bus::start(BusOptions { node: NodeId(node), listener: listener.into(), cluster, tls: None }).expect("starts")
 }
 
 fn echo() -> Handler {
@@ -163,7 +163,8 @@ async fn a_peer_that_comes_back_is_dialled_again() {
     assert!(ask(&a, ECHO, b"2").await.is_err());
     assert!(ask(&a, ECHO, b"3").await.is_err());
     let listener = TcpListener::bind(address).await.expect("the port is free again");
-    let again = Bus::start(BusOptions { node: NodeId(2), listener, cluster: 7, tls: None }).expect("starts");
+    let again =
+        Bus::start(BusOptions { node: NodeId(2), listener: listener.into(), cluster: 7, tls: None }).expect("starts");
     again.serve(ECHO, echo());
     let deadline = tokio::time::Instant::now() + SOON;
     while ask(&a, ECHO, b"4").await.is_err() {
@@ -246,7 +247,8 @@ impl Authority {
 
 async fn bus_with(node: u64, tls: Option<Tls>) -> Arc<Bus> {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let bus = Bus::start(BusOptions { node: NodeId(node), listener, cluster: 7, tls }).expect("starts");
+    let bus =
+        Bus::start(BusOptions { node: NodeId(node), listener: listener.into(), cluster: 7, tls }).expect("starts");
     bus.serve(ECHO, echo());
     bus
 }

@@ -104,7 +104,7 @@ impl ClusterNode {
         let name = data_dir.node_id().to_owned();
         let number = node_number(&name).ok_or_else(|| anyhow::anyhow!("the node's name {name} has no number"))?;
         let cluster = data_dir.cluster_id()?;
-        let bus = Bus::start(BusOptions { node: number, listener, cluster: cluster.unwrap_or(0), tls })?;
+        let bus = Bus::start(BusOptions { node: number, listener: listener.into(), cluster: cluster.unwrap_or(0), tls })?;
         let node = Arc::new(Self {
             name,
             number,
