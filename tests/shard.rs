@@ -89,6 +89,7 @@ fn three_engines() -> KeyspaceRules {
         db: Db(0),
         prefix: prefix.as_bytes().to_vec(),
         engine,
+        read_policy: None,
     };
     KeyspaceRules::new(
         EngineKind::Hash,

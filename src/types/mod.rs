@@ -6,7 +6,9 @@ pub mod decimal;
 pub mod glob;
 pub mod ids;
 pub mod number;
+mod read_policy;
 pub mod rng;
 pub mod slot;
 
 pub use ids::{Db, LogIndex, NodeId, SLOT_COUNT, ShardId, Slot, UnixMs};
+pub use read_policy::ReadPolicy;

@@ -5,6 +5,7 @@
 //! | [`join`] | how nodes become a cluster |
 //! | [`controller`] | makes this node what the metadata say: opens shards, sets the table of routes, spreads leaders |
 //! | [`forward`] | commands for shards that another node leads |
+//! | [`settings`] | settings that all nodes share |
 //! | [`ask`] | small questions between nodes |
 //! | [`status`] | what an operator is shown |
 //!
@@ -16,6 +17,7 @@ pub mod ask;
 pub mod controller;
 pub mod forward;
 pub mod join;
+pub mod settings;
 pub mod status;
 
 use std::collections::BTreeMap;
@@ -72,6 +74,8 @@ pub struct ClusterNode {
     joining: tokio::sync::Mutex<()>,
     /// The replicas this node has open.
     pub(super) shards: RwLock<BTreeMap<ShardId, Arc<Shard>>>,
+    /// The cluster's settings that this node has taken over.
+    obeyed: Mutex<BTreeMap<String, String>>,
     /// Runs that were sent to other nodes.
     pub forwarded: AtomicU64,
     /// What became of the controller's last round, if something is wrong.
@@ -104,7 +108,8 @@ impl ClusterNode {
         let name = data_dir.node_id().to_owned();
         let number = node_number(&name).ok_or_else(|| anyhow::anyhow!("the node's name {name} has no number"))?;
         let cluster = data_dir.cluster_id()?;
-        let bus = Bus::start(BusOptions { node: number, listener: listener.into(), cluster: cluster.unwrap_or(0), tls })?;
+        let bus =
+            Bus::start(BusOptions { node: number, listener: listener.into(), cluster: cluster.unwrap_or(0), tls })?;
         let node = Arc::new(Self {
             name,
             number,
@@ -118,6 +123,7 @@ impl ClusterNode {
             joined: Notify::new(),
             joining: tokio::sync::Mutex::default(),
             shards: RwLock::default(),
+            obeyed: Mutex::default(),
             forwarded: AtomicU64::new(0),
             trouble: Mutex::default(),
         });
