@@ -173,10 +173,8 @@ async fn a_peer_that_comes_back_is_dialled_again() {
     }
 }
 
-#[tokio::test]
-async fn a_peer_that_is_silent_is_given_up() {
-    let (a, _b) = pair().await;
-    // It greets, and then only listens.
+/// Puts in the place of node 2 somebody who greets, and then only listens.
+async fn silence_node_2(a: &Bus) {
     let silent = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     a.override_address(NodeId(2), Some(silent.local_addr().expect("bound").to_string()));
     tokio::spawn(async move {
@@ -187,9 +185,27 @@ async fn a_peer_that_is_silent_is_given_up() {
         let mut sink = Vec::new();
         drop(stream.read_to_end(&mut sink).await);
     });
+}
+
+#[tokio::test]
+async fn a_peer_that_is_silent_is_given_up() {
+    let (a, _b) = pair().await;
+    silence_node_2(&a).await;
     assert_eq!(ask(&a, ECHO, b"?").await, Err(BusError::Disconnected));
     a.override_address(NodeId(2), None);
     assert!(ask(&a, ECHO, b"!").await.is_ok());
+}
+
+#[tokio::test]
+async fn a_silent_peer_is_given_up_also_when_nobody_waits_for_long() {
+    let (a, _b) = pair().await;
+    silence_node_2(&a).await;
+    let deadline = tokio::time::Instant::now() + 2 * SOON;
+    // As elections ask: again and again, each time briefly. When a network is whole again, that must come through.
+    let brief = Duration::from_millis(100);
+    while a.call(&NodeId(2).into(), Class::Raft, ECHO, 0, Bytes::new(), brief).await == Err(BusError::Timeout) {
+        assert!(tokio::time::Instant::now() < deadline, "the connection is kept");
+    }
 }
 
 #[tokio::test]
