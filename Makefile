@@ -22,6 +22,7 @@ FUZZ_SECONDS ?= 600
 CRASH_ROUNDS ?= 50
 FAULT_ROUNDS ?= 200
 COMMANDS ?= 10000000
+SIMULATIONS ?= 500
 PORT ?= 6379
 # More arguments for the tool that a target runs, for example
 #   make bench ARGS="--engines hash --tests SET,GET --pipeline 16"
@@ -72,7 +73,10 @@ test: setup ## everything that CI runs
 	$(step) "redis's own tests, cluster that redirects" redis-tests/run --cluster redirect
 	$(step) "transactions" tests/transactions/run
 	$(step) "cluster" tests/cluster/run
-	$(step) "faults" tests/faults/run --rounds 9
+	$(step) "faults" tests/faults/run --rounds 13
+	$(step) "planted defects" $(MAKE) faults-planted
+	$(step) "failover" tests/faults/failover kill --rounds 3 --no-limits
+	$(step) "a leader that wakes up" tests/faults/failover pause --rounds 5
 	@scripts/step --summary
 
 .PHONY: test-rust
@@ -110,9 +114,27 @@ cluster-tests: setup build ## a cluster as users and operators meet it (ENGINE=h
 faults: setup build ## long fault rounds with the linearizability checker (FAULT_ROUNDS=200)
 	tests/faults/run --rounds $(FAULT_ROUNDS) $(ARGS)
 
+.PHONY: faults-planted
+faults-planted: setup build ## show that the fault tests find two planted defects
+	tests/faults/run --planted acknowledge --rounds 20 $(ARGS)
+	tests/faults/run --planted read --rounds 20 $(ARGS)
+
+.PHONY: failover
+failover: setup build ## kill and pause leaders: 50 rounds of kill -9, 100 of SIGSTOP
+	tests/faults/failover kill --rounds 50 $(ARGS)
+	tests/faults/failover pause --rounds 100 $(ARGS)
+
+.PHONY: simulate
+simulate: setup-build ## simulate raft groups under seeded faults (SIMULATIONS=500)
+	KVORUM_SIMULATIONS=$(SIMULATIONS) cargo nextest run --release --locked --lib --no-capture seeded_faults $(ARGS)
+
 .PHONY: bench
 bench: setup build ## throughput, CPU and memory beside redis-server; writes benches/compare/RESULTS.md
 	benches/compare/run.py $(ARGS)
+
+.PHONY: bench-cluster
+bench-cluster: setup build ## what a cluster costs, beside standalone and etcd; writes benches/cluster/RESULTS.md
+	benches/cluster/run.py $(ARGS)
 
 .PHONY: bench-large
 bench-large: setup-build build ## a data set four times its memory, LSM and B+ tree (root); writes benches/larger_than_memory/RESULTS.md

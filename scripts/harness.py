@@ -327,7 +327,8 @@ class Cluster:
                 led = all(shard["leader"] for shard in status["shards"])
                 if up and led and all(behind is not None and behind <= lag for behind in replicas):
                     return status
-            except (RuntimeError, StopIteration, subprocess.TimeoutExpired):
+            except (RuntimeError, StopIteration, subprocess.TimeoutExpired, KeyError):
+                # A node that has just started does not know its cluster yet.
                 pass
             time.sleep(0.1)
         raise RuntimeError(f"the cluster is not healthy after {within_s:.0f} s: {status}")

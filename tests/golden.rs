@@ -144,6 +144,7 @@ fn keyspaces(script: &str) -> Vec<KeyspaceRule> {
                 db: Db(db.parse().expect("the database is a number")),
                 prefix: prefix.as_bytes().to_vec(),
                 engine: engine.parse().expect("the engine is one"),
+                read_policy: None,
             }
         })
         .collect()

@@ -302,6 +302,10 @@ fn keyspace_errors() {
         ("name = 1\nengine = 'lsm'", "4: the keyspace's name must be a string"),
         ("name = 'a'\nprefx = 'b'", "5: a keyspace has no 'prefx'; did you mean 'prefix'?"),
         (
+            "name = 'a'\nengine = 'lsm'\nread-policy = 'any'",
+            "6: keyspace 'a': read-policy cannot be 'any': it takes one of lease, read-index, follower, stale",
+        ),
+        (
             "name = 'a'\nengine = 'lsm'\nmaxmemory = 5",
             "6: a keyspace has no 'maxmemory'; settings stand above the first [[keyspace]]",
         ),

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use kvorum::command::{Shared, find};
 use kvorum::raft::{FsyncPolicy, LogOptions, SharedLog};
 use kvorum::resp::{Protocol, ReplyBuffer};
-use kvorum::shard::{Executed, Mailbox, Manner, ReadPolicy, Run, Shard, ShardOptions, Watched, clock, wait_done};
+use kvorum::shard::{Executed, Mailbox, Manner, Run, Shard, ShardOptions, Watched, clock, wait_done};
 use kvorum::storage::{EncodingSettings, EngineKind, KeyspaceRule, KeyspaceRules};
-use kvorum::types::{Db, NodeId, ShardId, UnixMs};
+use kvorum::types::{Db, NodeId, ReadPolicy, ShardId, UnixMs};
 
 struct Node {
     shard: Arc<Shard>,
@@ -97,6 +97,7 @@ fn three_engines() -> KeyspaceRules {
         db: Db(0),
         prefix: prefix.as_bytes().to_vec(),
         engine,
+        read_policy: None,
     };
     KeyspaceRules::new(
         EngineKind::Hash,

@@ -48,6 +48,7 @@ fn several_engines() -> Vec<KeyspaceRule> {
             db: Db(0),
             prefix: format!("key:{}", if name == "a" { "1" } else { "2" }).into_bytes(),
             engine,
+            read_policy: None,
         })
         .into()
 }

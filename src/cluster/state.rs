@@ -8,8 +8,8 @@
 //! |---|---|
 //! | `cluster/id` | the cluster's number, 16 bytes |
 //! | `cluster/ring` | the ring, see `ring` |
-//! | `cluster/routing` | `proxy` or `redirect` |
 //! | `node/NNNN` | a [`NodeRecord`]; NNNN is the node's number in 16 hexadecimal digits |
+//! | `setting/NAME` | the value of a setting that all nodes share, as text |
 //! | `shard/NNNN` | a [`ShardRecord`]; NNNN is the shard's number in 8 hexadecimal digits |
 
 use std::collections::BTreeMap;
@@ -26,6 +26,7 @@ pub type Map = BTreeMap<String, Vec<u8>>;
 const ID: &str = "cluster/id";
 const RING: &str = "cluster/ring";
 const NODE: &str = "node/";
+const SETTING: &str = "setting/";
 const SHARD: &str = "shard/";
 
 /// Nodes that vote in the metadata group, at most; the others follow it.
@@ -83,6 +84,8 @@ pub struct ClusterState {
     pub shards: BTreeMap<ShardId, ShardRecord>,
     /// Which shard owns which slot.
     pub ring: Ring,
+    /// Settings that all nodes share, by name.
+    pub settings: BTreeMap<String, String>,
 }
 
 impl ClusterState {
@@ -107,6 +110,10 @@ impl ClusterState {
         for (name, value) in prefixed(map, SHARD) {
             let number = u32::from_str_radix(&name[SHARD.len()..], 16).map_err(|_| damaged(name))?;
             state.shards.insert(ShardId(number), crate::codec::decode(value)?);
+        }
+        for (name, value) in prefixed(map, SETTING) {
+            let value = String::from_utf8(value.clone()).map_err(|_| damaged(name))?;
+            state.settings.insert(name[SETTING.len()..].to_owned(), value);
         }
         Ok(state)
     }
@@ -141,6 +148,11 @@ pub fn node_name(node: NodeId) -> String {
 /// Under which name a shard's record is kept.
 pub fn shard_name(shard: ShardId) -> String {
     format!("{SHARD}{:08x}", shard.0)
+}
+
+/// Under which name the value of a setting is kept.
+pub fn setting_name(setting: &str) -> String {
+    format!("{SETTING}{setting}")
 }
 
 fn prefixed<'m>(map: &'m Map, prefix: &'m str) -> impl Iterator<Item = (&'m String, &'m Vec<u8>)> {
@@ -282,6 +294,10 @@ mod tests {
         assert_eq!(back.nodes, state.nodes);
         assert_eq!(back.shards, state.shards);
         assert_eq!(back.ring.encode(), state.ring.encode());
+        let mut with_setting = map.clone();
+        with_setting.insert(setting_name("read-policy"), b"stale".to_vec());
+        let settings = ClusterState::read(&with_setting, 6).unwrap().settings;
+        assert_eq!(settings, BTreeMap::from([("read-policy".to_owned(), "stale".to_owned())]));
         let mut broken = map;
         broken.insert("node/zz".to_owned(), vec![1]);
         assert!(ClusterState::read(&broken, 5).is_err());

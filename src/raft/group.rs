@@ -14,6 +14,7 @@ use openraft::{Config, Raft, ServerState, SnapshotPolicy, StepDownPolicy};
 use tokio::sync::watch;
 
 use super::StateMachine;
+use super::blocking::blocking;
 use super::bus::Bus;
 use super::lease::{Gate, Leadership, lease_of, watch_leadership};
 use super::log::{GroupLog, SharedLog};
@@ -75,12 +76,21 @@ pub struct ClusterOptions {
     /// Entries that this node has confirmed may be missing: the machine went down before they were synced. It
     /// does not vote until it has caught up with a leader.
     pub may_have_lost: bool,
+    /// Entries that stay in the log behind a snapshot, for replicas that are a little behind.
+    pub log_tail_entries: u64,
 }
 
 impl ClusterOptions {
     /// The defaults.
     pub fn new(bus: Arc<Bus>) -> Self {
-        Self { bus, timing: Timing::default(), pre_vote: true, quiet_after_start: true, may_have_lost: false }
+        Self {
+            bus,
+            timing: Timing::default(),
+            pre_vote: true,
+            quiet_after_start: true,
+            may_have_lost: false,
+            log_tail_entries: LOG_TAIL_KEPT_ENTRIES,
+        }
     }
 }
 
@@ -242,6 +252,8 @@ pub struct Group {
     /// What the bus reaches; there is none without a bus.
     member: Option<Arc<Member>>,
     timing: Timing,
+    /// Entries that stay in the log behind a snapshot, unless this is the only replica.
+    log_tail_entries: u64,
     leadership: watch::Receiver<Leadership>,
     /// Closed when the state machine is dropped.
     machine_gone: tokio::sync::Mutex<tokio::sync::mpsc::Receiver<()>>,
@@ -261,9 +273,10 @@ impl Group {
         let GroupOptions { id, node, dir, log, cluster } = options;
         let log = log.group(id);
         let timing = cluster.as_ref().map_or(ALONE, |cluster| cluster.timing);
+        let log_tail_entries = cluster.as_ref().map_or(0, |cluster| cluster.log_tail_entries);
         // A voter of before may have promised something.
         let was_here = log.has_state();
-        let opened = tokio::task::spawn_blocking({
+        let opened = blocking({
             let (dir, log, cluster) = (dir.clone(), log.clone(), cluster.clone());
             move || {
                 let current = load_snapshot(&dir, &log)?;
@@ -317,6 +330,7 @@ impl Group {
             snapshotting: Default::default(),
             member,
             timing,
+            log_tail_entries,
             leadership,
             machine_gone: machine_gone.into(),
         };
@@ -434,6 +448,11 @@ impl Group {
         self.gate.is_open()
     }
 
+    /// Plants a defect, so that a test can show that it would find it: reads need no lease any more.
+    pub fn plant_reads_without_lease(&self) {
+        self.gate.ignore_lease();
+    }
+
     /// The index of the last applied entry.
     pub fn applied(&self) -> Option<LogIndex> {
         self.gate.last_applied()
@@ -525,9 +544,9 @@ impl Group {
         };
         let index = meta.last_log_id.map_or(0, |id| id.index);
         let dir = self.dir.clone();
-        let written = tokio::task::spawn_blocking(move || snapshot::write(&dir, &meta, job).map(|file| (meta, file)));
+        let written = blocking(move || snapshot::write(&dir, &meta, job).map(|file| (meta, file)));
         let write_error = |source| SnapshotError::Write { dir: self.dir.clone(), source };
-        let (meta, file) = written.await.map_err(|error| write_error(io::Error::other(error)))?.map_err(write_error)?;
+        let (meta, file) = written.await.map_err(write_error)?.map_err(write_error)?;
         let path = file.path.clone();
         let offered = self.raft.with_state_machine(move |machine| {
             machine.offer_snapshot(meta, file);
@@ -546,12 +565,12 @@ impl Group {
         // Nobody can be a little behind in a group of one, and what one group keeps holds up the
         // deletion of segments for all.
         let alone = self.raft.voter_ids().count() == 1 && self.raft.learner_ids().next().is_none();
-        let kept = if alone { 0 } else { LOG_TAIL_KEPT_ENTRIES };
+        let kept = if alone { 0 } else { self.log_tail_entries };
         if let Some(upto) = index.checked_sub(kept) {
             self.raft.trigger().purge_log(upto).await.map_err(|_| SnapshotError::Stopped)?;
         }
         let dir = self.dir.clone();
-        let removed = tokio::task::spawn_blocking(move || snapshot::remove_others(&dir, &path)).await;
+        let removed = blocking(move || snapshot::remove_others(&dir, &path)).await;
         if let Ok(Err(error)) = removed {
             tracing::warn!(dir = %self.dir.display(), %error, "older snapshots cannot be deleted");
         }
@@ -589,7 +608,7 @@ fn config(id: ShardId, timing: Timing, cluster: Option<&ClusterOptions>, may_ele
         // `Group::snapshot` decides, so that a full disk is no error of openraft's.
         snapshot_policy: SnapshotPolicy::Never,
         // `Group::snapshot` purges too, and knows whether anybody can be a little behind.
-        max_in_snapshot_log_to_keep: if cluster.is_some() { LOG_TAIL_KEPT_ENTRIES } else { 0 },
+        max_in_snapshot_log_to_keep: cluster.map_or(0, |cluster| cluster.log_tail_entries),
         enable_pre_vote: Some(cluster.is_none_or(|cluster| cluster.pre_vote)),
         // A follower that lost what was not synced is sent it again; that it does not vote meanwhile is what
         // makes that sound (`votes`).

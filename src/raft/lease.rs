@@ -29,10 +29,10 @@ use openraft::async_runtime::watch::WatchReceiver;
 use openraft::metrics::RaftServerMetrics;
 use openraft::{Instant as _, RaftMetrics, ServerState};
 use parking_lot::Mutex;
-use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::{Notify, oneshot, watch};
 
 use super::Role;
+use super::clock::{boottime_ns as now_ns, slept_ns};
 use super::types::TypeConfig;
 use crate::types::{LogIndex, NodeId};
 
@@ -46,16 +46,6 @@ const SLEPT_NS: u64 = 1_000_000;
 /// How long after an acknowledged instant a leader may trust that it leads.
 pub(super) fn lease_of(election_max: Duration) -> Duration {
     election_max - election_max / DRIFT_MARGIN_DIVISOR
-}
-
-fn nanoseconds(clock: ClockId) -> u64 {
-    let time = clock_gettime(clock);
-    (time.tv_sec as u64).wrapping_mul(1_000_000_000).wrapping_add(time.tv_nsec as u64)
-}
-
-/// Nanoseconds since the machine was started, those in which it slept included.
-fn now_ns() -> u64 {
-    nanoseconds(ClockId::Boottime)
 }
 
 /// What a node is in a group, as of the last change.
@@ -85,6 +75,8 @@ pub(super) struct Gate {
     pub(super) applied_next: AtomicU64,
     /// This node is the only voter, so that no other can lead: its lease never ends.
     pub(super) only_voter: AtomicBool,
+    /// A defect that tests plant: this node behaves as if it were the only voter.
+    ignores_lease: AtomicBool,
     /// When the lease of `leader_term` ends, on the clock of `now_ns`. Set to 0 before the term changes.
     lease_end_ns: AtomicU64,
     /// The term in which this node has asked another to lead, or 0.
@@ -105,6 +97,7 @@ impl Default for Gate {
             applied_term: AtomicU64::new(0),
             applied_next: AtomicU64::new(0),
             only_voter: AtomicBool::new(false),
+            ignores_lease: AtomicBool::new(false),
             lease_end_ns: AtomicU64::new(0),
             given_up_term: AtomicU64::new(0),
             stopped: AtomicBool::new(false),
@@ -139,6 +132,12 @@ impl Gate {
     /// Leadership is about to be offered to another node: no read of this term trusts the lease any more.
     pub(super) fn give_up(&self, term: u64) {
         self.given_up_term.store(term, SeqCst);
+    }
+
+    /// Plants a defect: the gate is open for whoever takes itself for the leader.
+    pub(super) fn ignore_lease(&self) {
+        self.ignores_lease.store(true, SeqCst);
+        self.only_voter.store(true, SeqCst);
     }
 
     /// A term in which this node leads has begun, or ended (0).
@@ -208,16 +207,12 @@ struct LeaseClock {
 
 impl LeaseClock {
     fn new(lease: Duration) -> Self {
-        Self { lease, offset_ns: Self::offset(), distrusted: tokio::time::Instant::now() }
-    }
-
-    fn offset() -> u64 {
-        now_ns().saturating_sub(nanoseconds(ClockId::Monotonic))
+        Self { lease, offset_ns: slept_ns(), distrusted: tokio::time::Instant::now() }
     }
 
     /// `acknowledged_ago` was measured before this is called, so the end errs towards too early.
     fn end_ns(&mut self, acknowledged_ago: Duration, now: u64) -> u64 {
-        let offset = Self::offset();
+        let offset = slept_ns();
         if offset.abs_diff(self.offset_ns) > SLEPT_NS {
             self.offset_ns = offset;
             self.distrusted = tokio::time::Instant::now();
@@ -248,7 +243,7 @@ pub(super) async fn watch_leadership(
                 role: Role::from_state(metrics.state),
                 lease: false,
             };
-            (now, voters == [metrics.id])
+            (now, voters == [metrics.id] || gate.ignores_lease.load(SeqCst))
         };
         let leads = now.role == Role::Leader;
         gate.only_voter.store(only_voter, Release);

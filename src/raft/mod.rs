@@ -14,6 +14,7 @@
 //! | [`network`], `peers` | raft's messages on the bus: the side that asks, the side that answers |
 //! | `wire` | the bytes of these messages |
 //! | `send`, `receive` | snapshots on the bus |
+//! | [`clock`] | the clocks that leases are measured on |
 //! | `lease`, `votes` | when a leader may read without asking; when a node must not vote |
 //! | `reads`, `members` | read indexes; voters, learners, and handing leadership over |
 //! | [`types`], [`codec`] | openraft's type parameters, and their bytes |
@@ -29,7 +30,9 @@
 //!   a snapshot that cannot be written is reported to who asked for it.
 //! - The log is purged only up to a snapshot that is on disk.
 
+mod blocking;
 pub mod bus;
+pub mod clock;
 pub mod codec;
 pub mod group;
 mod lease;

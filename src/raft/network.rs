@@ -30,6 +30,7 @@ use openraft::raft::{
 };
 use tokio::time::Instant;
 
+use super::blocking::blocking;
 use super::bus::{Body, Bus, BusError, Class, PendingCall, Target, Urgency, services};
 use super::peers::Registry;
 use super::send::{SendError, Sender};
@@ -163,8 +164,7 @@ impl Peer {
         });
         let Some((meta, job)) = begun.await.map_err(io::Error::other)?? else { return Ok(None) };
         let dir = member.dir.clone();
-        let written = tokio::task::spawn_blocking(move || super::snapshot::write_outgoing(&dir, &meta, job));
-        written.await.map_err(io::Error::other)?.map(Some)
+        blocking(move || super::snapshot::write_outgoing(&dir, &meta, job)).await?.map(Some)
     }
 
     async fn call(&self, service: u8, body: impl Into<Body>, timeout: Duration) -> Result<Bytes, RpcError> {

@@ -9,6 +9,7 @@ use std::sync::{Arc, Weak};
 use openraft::Raft;
 use parking_lot::RwLock;
 
+use super::blocking::blocking;
 use super::bus::{Answer, Bus, Handler, Incoming, services};
 use super::lease::Gate;
 use super::reads::ReadIndex;
@@ -43,7 +44,7 @@ impl Member {
     /// The log may be missing entries no more.
     pub(super) async fn trust(self: &Arc<Self>) -> std::io::Result<()> {
         let member = Arc::clone(self);
-        tokio::task::spawn_blocking(move || member.votes.trust()).await.map_err(std::io::Error::other)??;
+        blocking(move || member.votes.trust()).await??;
         self.allow_elections();
         Ok(())
     }

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::blocking::blocking;
 use super::bus::{Answer, Incoming};
 use super::peers::Member;
 use super::snapshot::{self, SnapshotFile};
@@ -86,7 +87,7 @@ impl Receiver {
             let path = path.clone();
             move || File::options().read(true).write(true).create(true).truncate(true).open(path)
         });
-        let file = Arc::new(file.await?);
+        let file = Arc::new(file.await??);
         self.current = Some(Arriving { transfer, path, file, index, length, check, held: 0, unsynced: 0 });
         Ok(SnapshotAnswer::GoOn { transfer, offset: 0 })
     }
@@ -108,7 +109,7 @@ impl Receiver {
             file.write_all_at(&bytes, offset)?;
             if is_sync_due { file.sync_data() } else { Ok(()) }
         })
-        .await?;
+        .await??;
         arriving.unsynced = if is_sync_due { 0 } else { arriving.unsynced + end - offset };
         arriving.held = end;
         Ok(SnapshotAnswer::GoOn { transfer, offset: end })
@@ -125,7 +126,7 @@ impl Receiver {
             let described = snapshot::verify(&path)?;
             Ok((described.meta, SnapshotFile { path, file }))
         });
-        let (meta, snapshot) = match verified.await {
+        let (meta, snapshot) = match verified.await? {
             Ok(verified) => verified,
             Err(error) => {
                 self.current = None;
@@ -138,8 +139,4 @@ impl Receiver {
         self.current = None;
         Ok(SnapshotAnswer::Vote(answer.vote))
     }
-}
-
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
-    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::blocking::blocking;
 use super::bus::{Bus, BusError, Class, PendingCall, Target, Urgency, services};
 use super::snapshot::{self, SnapshotFile};
 use super::types::Vote;
@@ -93,8 +94,7 @@ fn decode(answer: &[u8]) -> Result<SnapshotAnswer, SendError> {
 }
 
 async fn read<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> Result<T, SendError> {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(io::Error::other).and_then(|result| result).map_err(SendError::Read)
+    blocking(work).await.and_then(|result| result).map_err(SendError::Read)
 }
 
 async fn read_chunk(file: &Arc<File>, offset: u64, count: usize) -> Result<Bytes, SendError> {

@@ -12,6 +12,7 @@ use openraft::OptionalSend;
 use openraft::storage::{EntryResponder, RaftSnapshotBuilder, RaftStateMachine};
 use parking_lot::Mutex;
 
+use super::blocking::blocking;
 use super::lease::Gate;
 use super::snapshot::{self, SnapshotFile};
 use super::types::{EntryPayload, LogId, SnapshotMeta, StoredMembership, TypeConfig};
@@ -183,7 +184,7 @@ impl RaftStateMachine<TypeConfig> for Adapter {
             snapshot::remove_others(&dir, &path)?;
             Ok((machine, snapshot::open(&path)?.0))
         };
-        let (machine, file) = tokio::task::spawn_blocking(install).await.map_err(io::Error::other)??;
+        let (machine, file) = blocking(install).await??;
         *self.machine.get_mut() = Some(machine);
         *self.current.0.lock() = Some(Snapshot { meta: meta.clone(), snapshot: file });
         self.membership = meta.last_membership.clone();
@@ -224,7 +225,7 @@ impl RaftSnapshotBuilder<TypeConfig> for Builder {
                     let file = snapshot::write(&dir, &meta, job)?;
                     Ok::<_, io::Error>(Snapshot { meta, snapshot: file })
                 };
-                tokio::task::spawn_blocking(write).await.map_err(io::Error::other)??
+                blocking(write).await??
             }
             None => return Err(io::Error::other("a snapshot builder builds once")),
         };

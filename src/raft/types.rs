@@ -65,7 +65,10 @@ impl RaftTypeConfig for TypeConfig {
     type Vote = openraft::impls::Vote<Self::LeaderId>;
     type Payload = openraft::EntryPayload<Payload, u64, PeerNode>;
     type Entry = openraft::Entry<Self::LeaderId, Self::Payload>;
+    #[cfg(not(test))]
     type AsyncRuntime = openraft_rt_tokio::TokioRuntime;
+    #[cfg(test)]
+    type AsyncRuntime = super::tests::simulation::SeededRuntime;
     type Responder<T>
         = ProposalResponder<T>
     where

@@ -75,7 +75,7 @@ struct Connection {
 pub async fn serve(server: Arc<Server>, stream: TcpStream, client: Arc<Client>) {
     let authenticated = client.authenticated.load(Ordering::Relaxed);
     let mut connection = Connection {
-        session: Session::new(Arc::clone(&client), authenticated, server.read_policy()),
+        session: Session::new(Arc::clone(&client), authenticated),
         stream,
         parser: RequestParser::new(),
         input: Vec::new(),

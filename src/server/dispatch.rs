@@ -31,12 +31,12 @@ use crate::command::{
 use crate::limits::{LOOK_AHEAD_COMMANDS_MAX, OUTPUT_TURN_BYTES};
 use crate::resp::ReplyBuffer;
 use crate::shard::stats::Tally;
-use crate::shard::{ReadPolicy, Run, answers_value, clock};
+use crate::shard::{Manner, Run, answers_value, clock};
 use crate::storage::Address;
 use crate::storage::store::Store;
 use crate::types::rng::Rng;
 use crate::types::slot::slot_of;
-use crate::types::{Db, UnixMs};
+use crate::types::{Db, ReadPolicy, UnixMs};
 
 /// Bytes of commands at which a run is submitted although more could join.
 const RUN_TARGET_BYTES: usize = 256 * 1024;
@@ -235,9 +235,10 @@ impl<'s> Batch<'s> {
             return self.serve(session, spec, command, args, out);
         }
         let writes = matches!(spec.handler, Handler::Write(_));
+        let policy = if writes { ReadPolicy::Lease } else { self.policy(session, spec, args) };
         if self.server.limits.redirects.load(Ordering::Relaxed) {
             let asking = std::mem::take(&mut session.asking);
-            if let Some(error) = self.redirection(session, spec, args, asking) {
+            if let Some(error) = self.redirection(policy, spec, args, asking) {
                 if !runs.is_empty() {
                     return Outcome::AfterRun;
                 }
@@ -265,13 +266,15 @@ impl<'s> Batch<'s> {
                 }
                 self.begin(session, spec, args);
                 runs.push(position, spec, session.db, args);
+                runs.demand(position, policy);
                 full(runs)
             }
-            Place::One(position) if !self.may_read(session, position) => {
+            Place::One(position) if !self.may_read(policy, position) => {
                 // It goes to a replica that may, or waits until this one may.
                 self.begin(session, spec, args);
                 self.release();
                 runs.push(position, spec, session.db, args);
+                runs.demand(position, policy);
                 full(runs)
             }
             Place::One(position) if runs.is_empty() => {
@@ -299,10 +302,10 @@ impl<'s> Batch<'s> {
             _ if !runs.is_empty() => Outcome::AfterRun,
             Place::Split(split) => {
                 let parts = Parts::of(&split);
-                self.whole(session, spec, args, |whole| Box::pin(whole.split(parts)))
+                self.whole(session, policy, spec, args, |whole| Box::pin(whole.split(parts)))
             }
-            Place::Walk => self.whole(session, spec, args, |whole| Box::pin(whole.walk())),
-            Place::Chance => self.whole(session, spec, args, |whole| Box::pin(whole.chance())),
+            Place::Walk => self.whole(session, policy, spec, args, |whole| Box::pin(whole.walk())),
+            Place::Chance => self.whole(session, policy, spec, args, |whole| Box::pin(whole.chance())),
             Place::Apart => {
                 self.note_rejection(args);
                 self.refuse(session, &CommandError::Static(CROSS_SLOT), out);
@@ -315,7 +318,7 @@ impl<'s> Batch<'s> {
     #[cold]
     pub(super) fn redirection(
         &self,
-        session: &Session,
+        policy: ReadPolicy,
         spec: &'static CommandSpec,
         args: &[&[u8]],
         _asking: bool,
@@ -333,7 +336,7 @@ impl<'s> Batch<'s> {
         let target = self.router.target(self.router.position_of(slot));
         let here = match target.local() {
             None => false,
-            Some(shard) => shard.is_leader() || (session.read_policy.any_replica() && !spec.flags.has(Flags::WRITE)),
+            Some(shard) => shard.is_leader() || (policy.any_replica() && !spec.flags.has(Flags::WRITE)),
         };
         if here {
             return None;
@@ -348,10 +351,33 @@ impl<'s> Batch<'s> {
         })
     }
 
+    /// How a read makes sure that it misses nothing: as the connection has chosen, else as its keyspaces say, else as
+    /// the node's setting does. Of several keyspaces the strictest counts.
+    #[inline]
+    pub(super) fn policy(&self, session: &Session, spec: &'static CommandSpec, args: &[&[u8]]) -> ReadPolicy {
+        if self.server.cluster.is_none() || spec.flags.has(Flags::WRITE) {
+            return ReadPolicy::Lease;
+        }
+        match session.read_policy {
+            Some(chosen) => chosen,
+            None if self.server.rules.has_read_policies() => self.policy_of_keys(session.db, spec, args),
+            None => self.server.read_policy(),
+        }
+    }
+
+    fn policy_of_keys(&self, db: Db, spec: &'static CommandSpec, args: &[&[u8]]) -> ReadPolicy {
+        let default = self.server.read_policy();
+        let keys = keys_of(spec, args).unwrap_or_default();
+        let of_key = |index: usize| {
+            self.server.rules.rule_for(db, args[index]).and_then(|rule| rule.read_policy).unwrap_or(default)
+        };
+        keys.iter().map(|&(index, _)| of_key(index)).reduce(ReadPolicy::stricter).unwrap_or(default)
+    }
+
     /// Whether a read may be executed on this node's replica now, without waiting for anybody.
     #[inline]
-    fn may_read(&mut self, session: &Session, position: usize) -> bool {
-        if session.read_policy != ReadPolicy::Lease {
+    fn may_read(&mut self, policy: ReadPolicy, position: usize) -> bool {
+        if policy != ReadPolicy::Lease {
             return false;
         }
         self.lock(position);
@@ -374,6 +400,7 @@ impl<'s> Batch<'s> {
     fn whole(
         &mut self,
         session: &Session,
+        policy: ReadPolicy,
         spec: &'static CommandSpec,
         args: &[&[u8]],
         read: impl FnOnce(Whole) -> Pending,
@@ -389,7 +416,7 @@ impl<'s> Batch<'s> {
             spec,
             args: args.iter().map(|arg| arg.to_vec()).collect(),
             db: session.db,
-            manner: session.manner(),
+            manner: Manner { policy, ..session.manner() },
         };
         timed.until_the_end(args, read(whole))
     }

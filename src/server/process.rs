@@ -1,7 +1,7 @@
 //! What all connections of the process share.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
@@ -13,13 +13,13 @@ use super::datadir::DataDir;
 use super::memory;
 use super::monitor::Monitors;
 use super::router::Router;
-use super::settings::{Setting, Settings};
+use super::settings::Settings;
 use super::stats::Stats;
 use crate::command::{CommandError, CommandSpec, Flags, Handler, ServerCommand};
 use crate::raft::SharedLog;
-use crate::shard::{Counters, ReadPolicy, Shard, clock};
+use crate::shard::{Counters, Shard, clock};
 use crate::storage::KeyspaceRules;
-use crate::types::{Db, UnixMs};
+use crate::types::{Db, ReadPolicy, UnixMs};
 
 /// Settings that are looked at for every batch, copied out of [`Settings`] when they change.
 #[derive(Default)]
@@ -44,6 +44,8 @@ pub struct HotLimits {
     pub password_required: AtomicBool,
     /// Commands for keys that another node leads are not executed: `cluster-routing redirect`.
     pub redirects: AtomicBool,
+    /// The number of `read-policy`.
+    pub read_policy: AtomicU8,
 }
 
 /// Which commands a pause holds up (`CLIENT PAUSE`).
@@ -192,12 +194,10 @@ impl Server {
         !self.rules.single_engine() && crate::shard::spans_engines(&self.rules, self.shared().databases, spec, db, args)
     }
 
-    /// How reads of a new connection make sure that they miss nothing.
+    /// How reads make sure that they miss nothing, where neither the connection nor the keyspace says.
+    #[inline]
     pub fn read_policy(&self) -> ReadPolicy {
-        if self.cluster.is_none() {
-            return ReadPolicy::Lease;
-        }
-        ReadPolicy::from_name(self.settings.word(Setting::ReadPolicy)).unwrap_or_default()
+        ReadPolicy::from_number(self.limits.read_policy.load(Ordering::Relaxed)).unwrap_or_default()
     }
 
     /// Takes a sample of the memory in use and compares it with `maxmemory`.

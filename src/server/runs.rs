@@ -19,7 +19,7 @@ use crate::command::{CommandSpec, Handler};
 use crate::limits::OUTPUT_CHUNK_BYTES;
 use crate::resp::{Protocol, ReplyBuffer};
 use crate::shard::{Counters, Mailbox, Manner, Refusal, Run, wait_done};
-use crate::types::Db;
+use crate::types::{Db, ReadPolicy};
 
 /// Runs whose buffers a connection keeps between two batches.
 const RUNS_KEPT_MAX: usize = 4;
@@ -54,11 +54,12 @@ enum State {
 }
 
 /// One shard's part.
-#[derive(Default)]
 struct Lane {
     /// Position of the shard.
     position: usize,
     run: Run,
+    /// What its reads need: the strictest of what they asked for.
+    policy: ReadPolicy,
     /// Where the replies arrive; the first lane uses the client's own mailbox.
     mailbox: Option<Arc<Mailbox>>,
     state: State,
@@ -67,6 +68,21 @@ struct Lane {
     ends: Vec<usize>,
     /// Replies that were taken.
     taken: usize,
+}
+
+impl Default for Lane {
+    fn default() -> Self {
+        Self {
+            position: 0,
+            run: Run::default(),
+            policy: ReadPolicy::Stale,
+            mailbox: None,
+            state: State::default(),
+            replies: ReplyBuffer::default(),
+            ends: Vec::new(),
+            taken: 0,
+        }
+    }
 }
 
 impl Lane {
@@ -83,7 +99,8 @@ impl Lane {
             (State::Refused(text), _) => text,
             (State::Submitted | State::Elsewhere, Some(cluster)) => {
                 let target = how.router.target(self.position);
-                let delivered = forward::execute(cluster, target, &mut self.run, mailbox, how.manner).await;
+                let manner = Manner { policy: self.policy, ..how.manner };
+                let delivered = forward::execute(cluster, target, &mut self.run, mailbox, manner).await;
                 (self.replies, self.ends) = (delivered.replies, delivered.ends);
                 return;
             }
@@ -214,6 +231,14 @@ impl Runs {
         }
         if self.active > 1 || !self.order.is_empty() {
             self.order.push(Item::Lane(index));
+        }
+    }
+
+    /// Says what the read that was added to a shard's run needs.
+    #[inline]
+    pub fn demand(&mut self, position: usize, policy: ReadPolicy) {
+        if let Some(index) = self.find(position) {
+            self.lanes[index].policy = self.lanes[index].policy.stricter(policy);
         }
     }
 
@@ -354,6 +379,7 @@ impl Runs {
             lane.replies = ReplyBuffer::default();
             lane.ends.clear();
             lane.taken = 0;
+            lane.policy = ReadPolicy::Stale;
             lane.state = State::default();
         }
         self.lanes.truncate(RUNS_KEPT_MAX);

@@ -7,8 +7,8 @@ use super::clients::Client;
 use super::transaction::{Executing, Transaction, Watches};
 use crate::limits::{COMMANDS_PER_TURN_MAX, OUTPUT_TURN_BYTES, RUN_READS_AT_FIRST};
 use crate::resp::Protocol;
-use crate::shard::{Manner, ReadPolicy};
-use crate::types::Db;
+use crate::shard::Manner;
+use crate::types::{Db, ReadPolicy};
 
 /// What happens to replies (`CLIENT REPLY`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,8 +34,8 @@ pub struct Session {
     /// Most commands of one run whose replies may be long: they are all made before any is sent. Follows the
     /// size of the replies seen.
     pub run_reads_max: usize,
-    /// How reads make sure that they miss nothing.
-    pub read_policy: ReadPolicy,
+    /// How reads make sure that they miss nothing, if the client has chosen.
+    pub read_policy: Option<ReadPolicy>,
     /// The next command may be for a slot that is on its way here (`ASKING`).
     pub asking: bool,
     /// Close after the replies so far were sent.
@@ -51,14 +51,14 @@ pub struct Session {
 
 impl Session {
     /// A fresh session.
-    pub fn new(client: Arc<Client>, authenticated: bool, read_policy: ReadPolicy) -> Self {
+    pub fn new(client: Arc<Client>, authenticated: bool) -> Self {
         Self {
             db: Db(0),
             protocol: Protocol::Resp2,
             reply_mode: ReplyMode::On,
             authenticated,
             run_reads_max: RUN_READS_AT_FIRST,
-            read_policy,
+            read_policy: None,
             asking: false,
             closing: false,
             transaction: None,
@@ -101,9 +101,9 @@ impl Session {
         !self.client.no_touch.load(Ordering::Relaxed)
     }
 
-    /// How replies to this client are made.
+    /// How replies to this client are made. What reads need depends on the command.
     pub fn manner(&self) -> Manner {
-        Manner { protocol: self.protocol, touch: self.touch(), policy: self.read_policy, count: true }
+        Manner { protocol: self.protocol, touch: self.touch(), policy: ReadPolicy::Lease, count: true }
     }
 
     /// Back to the state of a new connection (`RESET`).
@@ -112,7 +112,7 @@ impl Session {
         self.set_protocol(Protocol::Resp2);
         self.set_authenticated(authenticated);
         self.reply_mode = ReplyMode::On;
-        self.read_policy = ReadPolicy::Lease;
+        self.read_policy = None;
         self.asking = false;
         self.take_transaction();
         self.client.set_name("");

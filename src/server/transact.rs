@@ -29,7 +29,8 @@ use super::transaction::{Block, Executing, OfShard, Queued, Transaction, WatchLi
 use crate::command::{CommandError, CommandSpec, Flags, Handler, ServerCommand, find_subcommand, keys_of};
 use crate::limits::TRANSACTION_MAX_BYTES;
 use crate::resp::{Reply, ReplyBuffer};
-use crate::shard::{Manner, ReadPolicy, Run, WatchId, Watched, clock};
+use crate::shard::{Manner, Run, WatchId, Watched, clock};
+use crate::types::ReadPolicy;
 use crate::types::slot::slot_of;
 use crate::types::{Db, Slot};
 
@@ -150,7 +151,7 @@ impl Batch<'_> {
             return Some(error);
         }
         if self.server.limits.redirects.load(Ordering::Relaxed)
-            && let Some(error) = self.redirection(session, spec, args, false)
+            && let Some(error) = self.redirection(self.policy(session, spec, args), spec, args, false)
         {
             return Some(error);
         }
@@ -219,7 +220,8 @@ impl Batch<'_> {
         } else if self.router.len() > 1 && args[2..].iter().any(|key| slot_of(key) != slot) {
             Some(CommandError::Static(CROSS_SLOT))
         } else if self.server.limits.redirects.load(Ordering::Relaxed) {
-            self.redirection(session, spec, args, false)
+            // Only the leader knows what changes a key.
+            self.redirection(ReadPolicy::Lease, spec, args, false)
         } else {
             None
         };
@@ -334,7 +336,10 @@ impl Batch<'_> {
         }
         if self.server.limits.redirects.load(Ordering::Relaxed) {
             let mut keyed = transaction.commands.iter().filter(|queued| !queued.spec.keys.is_empty());
-            return keyed.find_map(|queued| self.redirection(session, queued.spec, &queued.borrowed(), false));
+            return keyed.find_map(|queued| {
+                let args = queued.borrowed();
+                self.redirection(self.policy(session, queued.spec, &args), queued.spec, &args, false)
+            });
         }
         None
     }
@@ -388,6 +393,8 @@ impl Batch<'_> {
             }
             self.begin(session, spec, args);
             runs.push_transaction(plan.position, &commands);
+            let policies = commands.iter().map(|(spec, _, args)| self.policy(session, spec, args));
+            runs.demand(plan.position, policies.reduce(ReadPolicy::stricter).unwrap_or_default());
             Timed { spec, started, server: self.server, client: &session.client }.over(args, false);
             return full(runs);
         }

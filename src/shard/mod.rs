@@ -18,6 +18,7 @@ mod apply;
 pub mod batch;
 pub mod clock;
 mod commands;
+mod defects;
 pub mod errors;
 mod image;
 pub mod latency;
@@ -40,9 +41,10 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use parking_lot::{RwLock, RwLockReadGuard};
 
 pub use across::spans_engines;
+pub use defects::Defect;
 pub use image::{ShardImage, VisitValue};
 pub use parking::{Blocked, CallOff, Unserved};
-pub use replica::{Executed, Manner, ReadPolicy};
+pub use replica::{Executed, Manner};
 pub use run::{Mailbox, Run, answers_value};
 pub use stats::{Counters, ShardStats};
 pub use transactions::Watched;
@@ -144,6 +146,8 @@ pub struct Shard {
     /// Until when no key is removed because its time has come, in ms (`CLIENT PAUSE`).
     expiry_paused_until: AtomicI64,
     stopped: AtomicBool,
+    /// A defect that tests plant; see `defects`.
+    acknowledges_early: AtomicBool,
     /// The files of a row engine cannot grow: the disk is full. The ticker tries again.
     engine_full: AtomicBool,
     /// The proposer and the ticker, which keep the shard alive until they end.
@@ -185,6 +189,7 @@ impl Shard {
             active_expire: AtomicBool::new(true),
             expiry_paused_until: AtomicI64::new(0),
             stopped: AtomicBool::new(false),
+            acknowledges_early: AtomicBool::new(false),
             engine_full: AtomicBool::new(false),
             tasks: parking_lot::Mutex::default(),
             counters: options.counters,
@@ -367,6 +372,11 @@ impl Shard {
         }
         if self.is_full() {
             return Err(Refusal::DiskFull);
+        }
+        if self.acknowledges_early.load(Ordering::Relaxed)
+            && let Some(submitted) = self.acknowledge_early(run, mailbox, protocol, touch)
+        {
+            return submitted;
         }
         self.queue.submit(run, mailbox, protocol, touch).map_err(|_| Refusal::Full)
     }

@@ -30,13 +30,14 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::run::{Mailbox, Run, Step};
-use super::{Executed, Manner, ReadPolicy, Shard, apply, clock, wait_done};
+use super::{Executed, Manner, Shard, apply, clock, wait_done};
 use crate::command::streams::{has_news, stream_wait};
 use crate::command::{Handler, ReadContext, Waiting, find};
 use crate::raft::Role;
 use crate::resp::{Reply, ReplyBuffer};
 use crate::storage::Kind;
 use crate::storage::store::Store;
+use crate::types::ReadPolicy;
 use crate::types::number::parse_u64;
 use crate::types::{Db, NodeId};
 

@@ -18,52 +18,7 @@ use crate::raft::{Leadership, MembershipError, ReadError, Role};
 use crate::resp::{Protocol, ReplyBuffer};
 use crate::storage::store::Store;
 use crate::storage::{StorageError, digest};
-use crate::types::{Db, LogIndex, NodeId, UnixMs};
-
-/// How a read makes sure that it misses nothing.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[repr(u8)]
-pub enum ReadPolicy {
-    /// The leader answers while its lease lasts, and asks a quorum otherwise.
-    #[default]
-    Lease = 0,
-    /// The leader asks a quorum for each batch of reads.
-    ReadIndex = 1,
-    /// Any replica answers once it has applied what the leader had.
-    Follower = 2,
-    /// Any replica answers with what it has.
-    Stale = 3,
-}
-
-impl ReadPolicy {
-    /// All of them, in the order of their numbers.
-    pub const ALL: [Self; 4] = [Self::Lease, Self::ReadIndex, Self::Follower, Self::Stale];
-
-    /// Its name in settings.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Lease => "lease",
-            Self::ReadIndex => "read-index",
-            Self::Follower => "follower",
-            Self::Stale => "stale",
-        }
-    }
-
-    /// The policy with a name.
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|policy| policy.name().eq_ignore_ascii_case(name))
-    }
-
-    /// The policy with a number.
-    pub fn from_number(number: u8) -> Option<Self> {
-        Self::ALL.get(usize::from(number)).copied()
-    }
-
-    /// Whether a replica that does not lead may answer.
-    pub fn any_replica(self) -> bool {
-        matches!(self, Self::Follower | Self::Stale)
-    }
-}
+use crate::types::{Db, LogIndex, NodeId, ReadPolicy, UnixMs};
 
 /// How the replies to a run are made.
 #[derive(Clone, Copy, Debug)]

@@ -2,11 +2,10 @@
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
-use super::ReadPolicy;
 use super::errors::ErrorStats;
 use super::slowlog::SlowLog;
 use crate::command::{CommandSpec, table};
-use crate::types::UnixMs;
+use crate::types::{ReadPolicy, UnixMs};
 
 /// How long after a failed snapshot the next is tried.
 const SNAPSHOT_RETRY_MS: i64 = 5_000;
@@ -196,7 +195,7 @@ impl Counters {
             counters.reset();
         }
         self.errors.reset();
-        for counter in [&self.hits, &self.misses, &self.expired] {
+        for counter in [&self.hits, &self.misses, &self.expired].into_iter().chain(&self.reads) {
             counter.store(0, Ordering::Relaxed);
         }
     }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::ScanCursor;
-use crate::types::{Db, SLOT_COUNT, Slot};
+use crate::types::{Db, ReadPolicy, SLOT_COUNT, Slot};
 
 /// The three storage engines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -81,6 +81,8 @@ pub struct KeyspaceRule {
     pub prefix: Vec<u8>,
     /// Where its keys are kept.
     pub engine: EngineKind,
+    /// How reads of its keys in a cluster make sure that they miss nothing, if that is not left to the node.
+    pub read_policy: Option<ReadPolicy>,
 }
 
 /// All keyspace rules and the default.
@@ -106,6 +108,12 @@ impl KeyspaceRules {
     /// The rule that takes a key, if one does.
     pub fn rule_for(&self, db: Db, key: &[u8]) -> Option<&KeyspaceRule> {
         self.rules.iter().find(|rule| rule.db == db && key.starts_with(&rule.prefix))
+    }
+
+    /// Whether any rule says what reads of its keys need.
+    #[inline]
+    pub fn has_read_policies(&self) -> bool {
+        self.rules.iter().any(|rule| rule.read_policy.is_some())
     }
 
     /// The engine that keeps a key.

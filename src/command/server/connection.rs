@@ -184,6 +184,26 @@ pub(in crate::command) static COMMANDS: &[CommandSpec] = &[
                 ..Subcommand::BASE
             },
             Subcommand {
+                name: "READ-POLICY",
+                since: "7.2.0",
+                arity: Arity::at_least(2),
+                flags: Flags::NOSCRIPT.or(Flags::LOADING).or(Flags::STALE).or(Flags::CONNECTION),
+                summary: "Chooses how the connection's reads in a cluster make sure that they miss nothing, or says it.",
+                complexity: "O(1)",
+                args: &[Arg::one_of(
+                    "policy",
+                    &[
+                        Arg::word("lease", "LEASE"),
+                        Arg::word("read-index", "READ-INDEX"),
+                        Arg::word("follower", "FOLLOWER"),
+                        Arg::word("stale", "STALE"),
+                        Arg::word("default", "DEFAULT"),
+                    ],
+                )
+                .optional()],
+                ..Subcommand::BASE
+            },
+            Subcommand {
                 name: "REPLY",
                 since: "3.2.0",
                 arity: Arity::exactly(3),

@@ -10,13 +10,13 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use super::frame::{Body, HELLO_BYTES, Header, Hello, Kind, OutFrame};
 use super::link::Counters;
 use super::outbox::{Outbox, Urgency, write_frames};
+use super::socket::{Listener, Socket};
 use super::stream::{BusStream, FrameReader};
 use super::{Answer, Class, Incoming, Shared, Trust, trust};
 use crate::limits::{BUS_CONNECTIONS_MAX, BUS_REQUESTS_IN_FLIGHT_MAX};
@@ -55,7 +55,7 @@ impl Inbound {
 }
 
 /// Accepts connections until the bus is closed.
-pub(super) async fn accept(shared: Arc<Shared>, listener: TcpListener) {
+pub(super) async fn accept(shared: Arc<Shared>, listener: Listener) {
     let places = Arc::new(Semaphore::new(BUS_CONNECTIONS_MAX));
     let mut changes = shared.changes();
     loop {
@@ -67,10 +67,10 @@ pub(super) async fn accept(shared: Arc<Shared>, listener: TcpListener) {
             }
         };
         match accepted {
-            Ok((stream, address)) => {
+            Ok((socket, address)) => {
                 let shared = Arc::clone(&shared);
                 tokio::spawn(async move {
-                    serve(shared, stream, address).await;
+                    serve(shared, socket, address).await;
                     drop(place);
                 });
             }
@@ -82,9 +82,9 @@ pub(super) async fn accept(shared: Arc<Shared>, listener: TcpListener) {
     }
 }
 
-async fn serve(shared: Arc<Shared>, stream: TcpStream, address: SocketAddr) {
+async fn serve(shared: Arc<Shared>, socket: Socket, address: SocketAddr) {
     let mut changes = shared.changes();
-    let greeted = tokio::time::timeout(GREETING_TIMEOUT, greet(&shared, stream, address)).await;
+    let greeted = tokio::time::timeout(GREETING_TIMEOUT, greet(&shared, socket, address)).await;
     let (reader, mut writer, inbound) = match greeted {
         Ok(Ok(greeted)) => greeted,
         Ok(Err(error)) => return shared.log_stranger(&address.ip().to_string(), &error.to_string()),
@@ -115,8 +115,8 @@ async fn serve(shared: Arc<Shared>, stream: TcpStream, address: SocketAddr) {
 
 type Greeted = (FrameReader<tokio::io::ReadHalf<BusStream>>, tokio::io::WriteHalf<BusStream>, Arc<Inbound>);
 
-async fn greet(shared: &Shared, stream: TcpStream, address: SocketAddr) -> io::Result<Greeted> {
-    let stream = BusStream::accepted(stream, shared.tls.as_ref()).await?;
+async fn greet(shared: &Shared, socket: Socket, address: SocketAddr) -> io::Result<Greeted> {
+    let stream = BusStream::accepted(socket, shared.tls.as_ref()).await?;
     let (reader, mut writer) = tokio::io::split(stream);
     let mut reader = FrameReader::new(reader, HELLO_BYTES);
     let stranger = |text: &str| io::Error::new(io::ErrorKind::InvalidData, text.to_owned());

@@ -17,12 +17,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::frame::{Body, HELLO_BYTES, Header, Hello, Kind, OutFrame};
 use super::outbox::{Outbox, Urgency, write_frames};
+use super::socket::Socket;
 use super::stream::{BusStream, FrameReader};
 use super::{BusError, Class, Shared, Target, Trust, trust};
 use crate::limits::BUS_FRAME_MAX_BYTES;
@@ -33,10 +33,10 @@ const DIAL_TIMEOUT: Duration = Duration::from_secs(1);
 /// Time after a failure before the peer is dialled again; doubled with each failure in a row.
 const BACKOFF_MIN: Duration = Duration::from_millis(50);
 const BACKOFF_MAX: Duration = Duration::from_secs(1);
-/// How often a link with unanswered requests looks whether its peer is alive.
+/// How often a link looks whether a peer that was asked something is alive.
 const WATCH_INTERVAL: Duration = Duration::from_millis(250);
-/// Silence, while an answer is due, after which the connection is given up. Half of it after which the
-/// peer is asked for a sign of life.
+/// Silence after a request, answered in time or not, after which the connection is given up. Half of it after which
+/// the peer is asked for a sign of life.
 const SILENCE_MAX: Duration = Duration::from_millis(1000);
 /// The same while a write waits for the peer to take bytes.
 const STALLED_WRITE_MAX: Duration = Duration::from_secs(10);
@@ -69,13 +69,21 @@ struct State {
     last_request: u64,
     is_running: bool,
     connected: Option<(Instant, NodeId)>,
-    /// When something was last heard, or began to be waited for.
-    heard: Option<Instant>,
+    /// Since when something was asked and nothing at all was heard. Whoever asked may have given up since: that he
+    /// did is no sign of life.
+    silent_since: Option<Instant>,
     /// A write is waiting for the peer since.
     writing: Option<Instant>,
     retry_at: Option<Instant>,
     failures: u32,
     last_error: Option<BusError>,
+}
+
+impl State {
+    /// Something has come from the peer. What is unanswered is waited for anew.
+    fn note_sign_of_life(&mut self) {
+        self.silent_since = (!self.pending.is_empty()).then(Instant::now);
+    }
 }
 
 impl Link {
@@ -103,9 +111,7 @@ impl Link {
         let mut state = self.prepare(shared, &body)?;
         state.last_request += 1;
         let request = state.last_request;
-        if state.pending.is_empty() {
-            state.heard = Some(Instant::now());
-        }
+        state.silent_since.get_or_insert_with(Instant::now);
         state.pending.insert(request, sender);
         let header = Header { kind: Kind::Request, service, group, request };
         self.outbox.push(OutFrame::new(&header, body), urgency);
@@ -204,7 +210,7 @@ impl Link {
             state.failures = if was_connected { 1 } else { state.failures.saturating_add(1) };
             let backoff = BACKOFF_MIN.saturating_mul(1 << state.failures.min(10).saturating_sub(1)).min(BACKOFF_MAX);
             state.retry_at = Some(Instant::now() + backoff);
-            state.heard = None;
+            state.silent_since = None;
             state.writing = None;
             state.last_error = Some(outcome.clone());
             self.outbox.clear();
@@ -229,7 +235,7 @@ impl Link {
         {
             let mut state = self.state.lock();
             state.connected = Some((Instant::now(), peer.node));
-            state.heard = Some(Instant::now());
+            state.note_sign_of_life();
         }
         // Its own task, so that neither direction waits for the other; ended with this one.
         let reading = AbortOnDrop(tokio::spawn(Arc::clone(self).read(reader)));
@@ -260,8 +266,8 @@ impl Link {
     ) -> Result<(FrameReader<tokio::io::ReadHalf<BusStream>>, tokio::io::WriteHalf<BusStream>, Hello), BusError> {
         let unreachable = |error: io::Error| BusError::Unreachable(format!("{}: {error}", self.target));
         let address = shared.address_of(&self.target)?;
-        let stream = TcpStream::connect(&address).await.map_err(unreachable)?;
-        let stream = BusStream::dialled(stream, shared.tls.as_ref()).await.map_err(|error| {
+        let socket = Socket::connect(&address).await.map_err(unreachable)?;
+        let stream = BusStream::dialled(socket, shared.tls.as_ref()).await.map_err(|error| {
             if error.kind() != io::ErrorKind::InvalidData {
                 return unreachable(error);
             }
@@ -310,7 +316,7 @@ impl Link {
             let heard = |count: usize| {
                 self.counters.bytes_in.fetch_add(count as u64, Relaxed);
                 self.counters.frames_in.fetch_add(1, Relaxed);
-                self.state.lock().heard = Some(Instant::now());
+                self.state.lock().note_sign_of_life();
             };
             let (header, payload) = match reader.next(heard).await {
                 Ok(Some(frame)) => frame,
@@ -325,7 +331,14 @@ impl Link {
                     return io::Error::new(io::ErrorKind::InvalidData, "the side that was dialled asks");
                 }
             };
-            let waiting = self.state.lock().pending.remove(&header.request);
+            let waiting = {
+                let mut state = self.state.lock();
+                let waiting = state.pending.remove(&header.request);
+                if state.pending.is_empty() {
+                    state.silent_since = None;
+                }
+                waiting
+            };
             if let Some(sender) = waiting {
                 // Who waited may have given up.
                 drop(sender.send(reply));
@@ -342,10 +355,10 @@ impl Link {
                 if state.writing.is_some_and(|since| since.elapsed() > STALLED_WRITE_MAX) {
                     return;
                 }
-                if state.pending.is_empty() || state.writing.is_some() {
+                if state.writing.is_some() {
                     continue;
                 }
-                state.heard.map_or(Duration::ZERO, |heard| heard.elapsed())
+                state.silent_since.map_or(Duration::ZERO, |since| since.elapsed())
             };
             if silence >= SILENCE_MAX {
                 return;

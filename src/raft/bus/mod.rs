@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `frame` | the bytes of frames and of the greeting |
 //! | `stream` | frames out of a stream, with TLS or without |
+//! | `socket` | where connections come from |
 //! | `tls` | who may connect, by certificate |
 //! | `outbox` | the bounded queue before a connection's writer, which writes all there is at once |
 //! | `link` | the side that dials |
@@ -28,6 +29,7 @@ mod frame;
 mod inbound;
 mod link;
 mod outbox;
+mod socket;
 mod stream;
 mod tls;
 
@@ -44,13 +46,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 pub use frame::Body;
 pub use link::PendingCall;
 pub use outbox::Urgency;
+pub use socket::Listener;
 pub use tls::{Tls, TlsError};
 
 use crate::limits::{BUS_STRANGERS_LOGGED_MAX, SNAPSHOT_DEFAULT_BYTES_PER_SECOND};
@@ -220,7 +222,7 @@ pub struct BusOptions {
     /// This node.
     pub node: NodeId,
     /// Where peers connect to.
-    pub listener: TcpListener,
+    pub listener: Listener,
     /// The cluster; 0 when the node is in none yet.
     pub cluster: u128,
     /// How connections are encrypted, and who may make them; `None` for neither.

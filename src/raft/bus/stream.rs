@@ -11,6 +11,7 @@ use tokio_rustls::TlsStream;
 use tokio_rustls::rustls::pki_types::ServerName;
 
 use super::frame::{HEADER_BYTES, Header, LENGTH_BYTES};
+use super::socket::Socket;
 use super::tls::Tls;
 use crate::limits::{BUS_FRAME_MAX_BYTES, BUS_READ_CHUNK_BYTES};
 
@@ -20,23 +21,38 @@ pub(super) enum BusStream {
     Plain(TcpStream),
     /// Both sides have shown a certificate.
     Tls(Box<TlsStream<TcpStream>>),
+    /// On a simulated network.
+    #[cfg(test)]
+    Simulated(turmoil::net::TcpStream),
 }
 
 impl BusStream {
     /// The end of the side that dialled.
-    pub(super) async fn dialled(stream: TcpStream, tls: Option<&Tls>) -> io::Result<Self> {
-        tune(&stream)?;
-        let Some(tls) = tls else { return Ok(BusStream::Plain(stream)) };
-        // Names are not checked; see `tls`.
-        let name = ServerName::from(stream.peer_addr()?.ip());
-        Ok(BusStream::Tls(Box::new(tls.connector.connect(name, stream).await?.into())))
+    pub(super) async fn dialled(socket: Socket, tls: Option<&Tls>) -> io::Result<Self> {
+        match socket {
+            Socket::Os(stream) => {
+                tune(&stream)?;
+                let Some(tls) = tls else { return Ok(BusStream::Plain(stream)) };
+                // Names are not checked; see `tls`.
+                let name = ServerName::from(stream.peer_addr()?.ip());
+                Ok(BusStream::Tls(Box::new(tls.connector.connect(name, stream).await?.into())))
+            }
+            #[cfg(test)]
+            Socket::Simulated(stream) => Ok(BusStream::Simulated(stream)),
+        }
     }
 
     /// The end of the side that was dialled.
-    pub(super) async fn accepted(stream: TcpStream, tls: Option<&Tls>) -> io::Result<Self> {
-        tune(&stream)?;
-        let Some(tls) = tls else { return Ok(BusStream::Plain(stream)) };
-        Ok(BusStream::Tls(Box::new(tls.acceptor.accept(stream).await?.into())))
+    pub(super) async fn accepted(socket: Socket, tls: Option<&Tls>) -> io::Result<Self> {
+        match socket {
+            Socket::Os(stream) => {
+                tune(&stream)?;
+                let Some(tls) = tls else { return Ok(BusStream::Plain(stream)) };
+                Ok(BusStream::Tls(Box::new(tls.acceptor.accept(stream).await?.into())))
+            }
+            #[cfg(test)]
+            Socket::Simulated(stream) => Ok(BusStream::Simulated(stream)),
+        }
     }
 }
 
@@ -55,6 +71,8 @@ impl AsyncRead for BusStream {
         match self.get_mut() {
             BusStream::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
             BusStream::Tls(stream) => Pin::new(stream).poll_read(context, buffer),
+            #[cfg(test)]
+            BusStream::Simulated(stream) => Pin::new(stream).poll_read(context, buffer),
         }
     }
 }
@@ -64,6 +82,8 @@ impl AsyncWrite for BusStream {
         match self.get_mut() {
             BusStream::Plain(stream) => Pin::new(stream).poll_write(context, bytes),
             BusStream::Tls(stream) => Pin::new(stream).poll_write(context, bytes),
+            #[cfg(test)]
+            BusStream::Simulated(stream) => Pin::new(stream).poll_write(context, bytes),
         }
     }
 
@@ -75,6 +95,8 @@ impl AsyncWrite for BusStream {
         match self.get_mut() {
             BusStream::Plain(stream) => Pin::new(stream).poll_write_vectored(context, slices),
             BusStream::Tls(stream) => Pin::new(stream).poll_write_vectored(context, slices),
+            #[cfg(test)]
+            BusStream::Simulated(stream) => Pin::new(stream).poll_write_vectored(context, slices),
         }
     }
 
@@ -82,6 +104,8 @@ impl AsyncWrite for BusStream {
         match self {
             BusStream::Plain(stream) => stream.is_write_vectored(),
             BusStream::Tls(stream) => stream.is_write_vectored(),
+            #[cfg(test)]
+            BusStream::Simulated(stream) => stream.is_write_vectored(),
         }
     }
 
@@ -89,6 +113,8 @@ impl AsyncWrite for BusStream {
         match self.get_mut() {
             BusStream::Plain(stream) => Pin::new(stream).poll_flush(context),
             BusStream::Tls(stream) => Pin::new(stream).poll_flush(context),
+            #[cfg(test)]
+            BusStream::Simulated(stream) => Pin::new(stream).poll_flush(context),
         }
     }
 
@@ -96,6 +122,8 @@ impl AsyncWrite for BusStream {
         match self.get_mut() {
             BusStream::Plain(stream) => Pin::new(stream).poll_shutdown(context),
             BusStream::Tls(stream) => Pin::new(stream).poll_shutdown(context),
+            #[cfg(test)]
+            BusStream::Simulated(stream) => Pin::new(stream).poll_shutdown(context),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::atomic::AtomicUsize;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
 
@@ -14,7 +14,7 @@ const SOON: Duration = Duration::from_secs(3);
 
 async fn bus(node: u64, cluster: u128) -> Arc<Bus> {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    Bus::start(BusOptions { node: NodeId(node), listener, cluster, tls: None }).expect("starts")
+    Bus::start(BusOptions { node: NodeId(node), listener: listener.into(), cluster, tls: None }).expect("starts")
 }
 
 fn echo() -> Handler {
@@ -163,7 +163,8 @@ async fn a_peer_that_comes_back_is_dialled_again() {
     assert!(ask(&a, ECHO, b"2").await.is_err());
     assert!(ask(&a, ECHO, b"3").await.is_err());
     let listener = TcpListener::bind(address).await.expect("the port is free again");
-    let again = Bus::start(BusOptions { node: NodeId(2), listener, cluster: 7, tls: None }).expect("starts");
+    let again =
+        Bus::start(BusOptions { node: NodeId(2), listener: listener.into(), cluster: 7, tls: None }).expect("starts");
     again.serve(ECHO, echo());
     let deadline = tokio::time::Instant::now() + SOON;
     while ask(&a, ECHO, b"4").await.is_err() {
@@ -172,10 +173,8 @@ async fn a_peer_that_comes_back_is_dialled_again() {
     }
 }
 
-#[tokio::test]
-async fn a_peer_that_is_silent_is_given_up() {
-    let (a, _b) = pair().await;
-    // It greets, and then only listens.
+/// Puts in the place of node 2 somebody who greets, and then only listens.
+async fn silence_node_2(a: &Bus) {
     let silent = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     a.override_address(NodeId(2), Some(silent.local_addr().expect("bound").to_string()));
     tokio::spawn(async move {
@@ -186,9 +185,27 @@ async fn a_peer_that_is_silent_is_given_up() {
         let mut sink = Vec::new();
         drop(stream.read_to_end(&mut sink).await);
     });
+}
+
+#[tokio::test]
+async fn a_peer_that_is_silent_is_given_up() {
+    let (a, _b) = pair().await;
+    silence_node_2(&a).await;
     assert_eq!(ask(&a, ECHO, b"?").await, Err(BusError::Disconnected));
     a.override_address(NodeId(2), None);
     assert!(ask(&a, ECHO, b"!").await.is_ok());
+}
+
+#[tokio::test]
+async fn a_silent_peer_is_given_up_also_when_nobody_waits_for_long() {
+    let (a, _b) = pair().await;
+    silence_node_2(&a).await;
+    let deadline = tokio::time::Instant::now() + 2 * SOON;
+    // As elections ask: again and again, each time briefly. When a network is whole again, that must come through.
+    let brief = Duration::from_millis(100);
+    while a.call(&NodeId(2).into(), Class::Raft, ECHO, 0, Bytes::new(), brief).await == Err(BusError::Timeout) {
+        assert!(tokio::time::Instant::now() < deadline, "the connection is kept");
+    }
 }
 
 #[tokio::test]
@@ -246,7 +263,8 @@ impl Authority {
 
 async fn bus_with(node: u64, tls: Option<Tls>) -> Arc<Bus> {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let bus = Bus::start(BusOptions { node: NodeId(node), listener, cluster: 7, tls }).expect("starts");
+    let bus =
+        Bus::start(BusOptions { node: NodeId(node), listener: listener.into(), cluster: 7, tls }).expect("starts");
     bus.serve(ECHO, echo());
     bus
 }

@@ -98,6 +98,9 @@ pub struct LogOptions {
     pub cache_bytes: usize,
     /// The file system; tests put one here that fails.
     pub files: Arc<dyn LogFiles>,
+    /// Whether the log has threads of its own for what blocks. Without them callers do everything themselves, and
+    /// [`FsyncPolicy::EverySec`] does not sync by itself: for simulations, which must not depend on threads.
+    pub has_threads: bool,
 }
 
 impl LogOptions {
@@ -108,6 +111,7 @@ impl LogOptions {
             policy: Arc::new(AtomicU8::new(policy as u8)),
             cache_bytes: LOG_CACHE_MAX_BYTES,
             files: Arc::new(OsFiles),
+            has_threads: true,
         }
     }
 }
@@ -232,6 +236,8 @@ struct Shared {
     orders: Mutex<threads::Orders>,
     writer_wake: Condvar,
     syncer_wake: Condvar,
+    /// See [`LogOptions::has_threads`].
+    has_threads: bool,
     /// Keeps other processes out while it is open.
     lock: Mutex<Option<std::fs::File>>,
 }
@@ -311,7 +317,8 @@ impl SharedLog {
     /// See [`LogError`]; damaged files are left as they are.
     pub fn open(dir: &Path, options: LogOptions) -> Result<Arc<Self>, LogError> {
         let shared = Arc::new(recovery::open(dir, options)?);
-        let threads = threads::start(&shared).map_err(|error| LogError::io(dir, error))?;
+        let threads = if shared.has_threads { threads::start(&shared) } else { Ok(Vec::new()) };
+        let threads = threads.map_err(|error| LogError::io(dir, error))?;
         Ok(Arc::new(Self { shared, threads: Mutex::new(threads) }))
     }
 

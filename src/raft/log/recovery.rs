@@ -84,6 +84,7 @@ pub(super) fn open(dir: &Path, options: LogOptions) -> Result<Shared, LogError> 
         orders: Mutex::default(),
         writer_wake: Condvar::new(),
         syncer_wake: Condvar::new(),
+        has_threads: options.has_threads,
         lock: Mutex::new(Some(lock)),
     };
     let writer = open_end(&shared, tail, closed, scan.tops)?;

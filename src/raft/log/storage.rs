@@ -8,6 +8,7 @@ use std::sync::Arc;
 use openraft::OptionalSend;
 use openraft::storage::{LogState, RaftLogReader, RaftLogStorage};
 
+use super::super::blocking::blocking;
 use super::super::types::{Entry, EntryPayload, Flushed, LogId, TypeConfig, Vote};
 use super::group::{GroupInner, GroupState, Run};
 use super::queue::{Batch, Placement, Waiter};
@@ -231,7 +232,7 @@ impl RaftLogReader<TypeConfig> for GroupLog {
             entries.extend(cached);
             Ok(entries)
         };
-        tokio::task::spawn_blocking(read).await.map_err(io::Error::other)?
+        blocking(read).await?
     }
 
     /// What replication sends in one request.

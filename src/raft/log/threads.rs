@@ -45,6 +45,10 @@ impl Shared {
         change(&mut orders);
         let closing = orders.close.is_some();
         drop(orders);
+        if !self.has_threads {
+            obey(self, false);
+            return;
+        }
         self.writer_wake.notify_one();
         if closing {
             self.syncer_wake.notify_one();
@@ -98,34 +102,44 @@ fn run_writer(shared: &Shared) {
                 shared.writer_wake.wait(&mut orders);
             }
         }
-        orders.work = false;
-        let collect = std::mem::take(&mut orders.collect);
-        let close = orders.close;
         drop(orders);
-        if close == Some(Close::Abandon) {
-            return;
-        }
-        if close.is_some() {
-            shared.queue.lock().closed = true;
-            storage::queue_everything(shared);
-        }
-        let was_stalled = stalled;
-        stalled = shared.with_writer(|writer| writer.flush(shared, Caller::Thread)) == Progress::Stalled;
-        if was_stalled && !stalled {
-            tracing::warn!(dir = %shared.dir.display(), "the log can grow again");
-        }
-        if collect && shared.failed.get().is_none() {
-            if stalled {
-                shared.orders.lock().collect = true;
-            } else {
-                collect_segments(shared);
-            }
-        }
-        if close.is_some() {
-            finish(shared);
-            return;
+        match obey(shared, stalled) {
+            Some(still) => stalled = still,
+            None => return,
         }
     }
+}
+
+/// Does what was ordered. Answers whether the disk is full, or `None` when the log is closed.
+fn obey(shared: &Shared, was_stalled: bool) -> Option<bool> {
+    let mut orders = shared.orders.lock();
+    orders.work = false;
+    let collect = std::mem::take(&mut orders.collect);
+    let close = orders.close;
+    drop(orders);
+    if close == Some(Close::Abandon) {
+        return None;
+    }
+    if close.is_some() {
+        shared.queue.lock().closed = true;
+        storage::queue_everything(shared);
+    }
+    let stalled = shared.with_writer(|writer| writer.flush(shared, Caller::Thread)) == Progress::Stalled;
+    if was_stalled && !stalled {
+        tracing::warn!(dir = %shared.dir.display(), "the log can grow again");
+    }
+    if collect && shared.failed.get().is_none() {
+        if stalled {
+            shared.orders.lock().collect = true;
+        } else {
+            collect_segments(shared);
+        }
+    }
+    if close.is_some() {
+        finish(shared);
+        return None;
+    }
+    Some(stalled)
 }
 
 fn collect_segments(shared: &Shared) {

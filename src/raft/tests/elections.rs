@@ -45,7 +45,7 @@ async fn another_leads_when_the_leader_is_gone_and_it_catches_up_when_it_returns
     }
     cluster.open(first, USUAL).await;
     cluster.agree_on(&(1..50).collect::<Vec<_>>()).await;
-    assert_eq!(cluster.nodes[&first].machine.0.lock().restored, None, "the log was enough");
+    assert_eq!(cluster.nodes[&first].machine.seen.lock().restored, None, "the log was enough");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -73,7 +73,7 @@ async fn a_follower_that_is_far_behind_is_sent_a_snapshot() {
     tokio::time::sleep(Duration::from_millis(50)).await;
     cluster.between(leader, behind, Wire::Open);
     cluster.agree_on(&(0..=last).collect::<Vec<_>>()).await;
-    let restored = cluster.nodes[&behind].machine.0.lock().restored;
+    let restored = cluster.nodes[&behind].machine.seen.lock().restored;
     assert!(restored.is_some_and(|index| index > last), "{restored:?}");
     // What follows comes by the log again, and a restart finds the snapshot.
     propose(cluster.group(cluster.leader().await), last + 1).await.expect("applied");

@@ -5,6 +5,7 @@
 mod elections;
 mod membership;
 mod reads;
+pub(super) mod simulation;
 mod votes;
 
 use std::collections::BTreeMap;
@@ -29,8 +30,19 @@ const CLUSTER: u128 = 77;
 const LONG: Duration = Duration::from_secs(15);
 
 /// What a machine has seen.
-#[derive(Clone, Default)]
-struct Machine(Arc<Mutex<Seen>>);
+#[derive(Clone)]
+struct Machine {
+    seen: Arc<Mutex<Seen>>,
+    /// Bytes that its snapshots have besides.
+    padding: usize,
+}
+
+impl Default for Machine {
+    /// With snapshots so large that they take several chunks.
+    fn default() -> Self {
+        Self { seen: Arc::default(), padding: 1_500_000 }
+    }
+}
 
 #[derive(Default)]
 struct Seen {
@@ -40,14 +52,24 @@ struct Seen {
 }
 
 impl Machine {
+    fn small() -> Self {
+        Self { padding: 100, ..Self::default() }
+    }
+
     fn numbers(&self) -> Vec<u64> {
-        self.0.lock().numbers.clone()
+        self.seen.lock().numbers.clone()
+    }
+
+    /// How many numbers there are, and the last.
+    fn end(&self) -> (usize, Option<u64>) {
+        let seen = self.seen.lock();
+        (seen.numbers.len(), seen.numbers.last().copied())
     }
 }
 
 impl StateMachine for Machine {
     fn apply(&mut self, index: LogIndex, _: u64, payload: &Bytes) -> io::Result<()> {
-        let mut seen = self.0.lock();
+        let mut seen = self.seen.lock();
         assert!(index.0 > seen.last, "entries come in order, once");
         seen.last = index.0;
         let number = payload.first_chunk::<8>().expect("eight bytes");
@@ -56,12 +78,12 @@ impl StateMachine for Machine {
     }
 
     fn skip(&mut self, index: LogIndex) -> io::Result<()> {
-        self.0.lock().last = index.0;
+        self.seen.lock().last = index.0;
         Ok(())
     }
 
     fn begin_snapshot(&mut self) -> io::Result<Box<dyn SnapshotJob>> {
-        Ok(Box::new(Numbers(self.numbers())))
+        Ok(Box::new(Numbers(self.numbers(), self.padding)))
     }
 
     fn restore(&mut self, index: LogIndex, body: &Path, body_offset: u64) -> io::Result<()> {
@@ -74,12 +96,12 @@ impl StateMachine for Machine {
         };
         let count = number()?;
         let numbers = (0..count).map(|_| number()).collect::<io::Result<_>>()?;
-        *self.0.lock() = Seen { numbers, last: index.0, restored: Some(index.0) };
+        *self.seen.lock() = Seen { numbers, last: index.0, restored: Some(index.0) };
         Ok(())
     }
 }
 
-struct Numbers(Vec<u64>);
+struct Numbers(Vec<u64>, usize);
 
 impl SnapshotJob for Numbers {
     fn write(self: Box<Self>, out: &mut dyn Write) -> io::Result<()> {
@@ -87,8 +109,7 @@ impl SnapshotJob for Numbers {
         for number in &self.0 {
             out.write_all(&number.to_le_bytes())?;
         }
-        // So large that it takes several chunks.
-        out.write_all(&vec![7; 1_500_000])
+        out.write_all(&vec![7; self.1])
     }
 }
 
@@ -202,7 +223,8 @@ impl Cluster {
 
     async fn open(&mut self, node: u64, how: How) {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let bus = Bus::start(BusOptions { node: NodeId(node), listener, cluster: CLUSTER, tls: None }).expect("starts");
+        let bus = Bus::start(BusOptions { node: NodeId(node), listener: listener.into(), cluster: CLUSTER, tls: None })
+            .expect("starts");
         for ((from, to), proxy) in &self.proxies {
             if *from == node {
                 bus.override_address(NodeId(*to), Some(proxy.address.to_string()));

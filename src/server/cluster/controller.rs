@@ -1,14 +1,15 @@
 //! Makes this node what the metadata say it is.
 //!
 //! Whenever the metadata change, and twice a second besides, it looks at them and does what is missing: tells the
-//! bus where the nodes are, opens the replicas that this node is to keep, puts the table of routes in force,
+//! bus where the nodes are, opens the replicas that this node is to keep, puts the table of routes and the cluster's
+//! settings in force,
 //! and, where this node leads, completes the members of groups and hands leaders back to where they belong.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use super::ClusterNode;
+use super::{ClusterNode, settings};
 use crate::cluster::state::ClusterState;
 use crate::raft::{MembershipError, Role};
 use crate::server::Server;
@@ -74,7 +75,7 @@ async fn round(
     }
     complete_metadata(node, state).await;
     spread_leaders(node, state, led_since);
-    Ok(())
+    settings::follow(server, node, state)
 }
 
 /// Opens what this node is to keep, and makes the members of new groups.

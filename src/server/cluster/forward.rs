@@ -32,8 +32,8 @@ use crate::raft::bus::{Answer, Body, Class};
 use crate::raft::{Bus, BusError};
 use crate::resp::{Protocol, ReplyBuffer};
 use crate::server::router::Target;
-use crate::shard::{Executed, Mailbox, Manner, ReadPolicy, Run};
-use crate::types::{NodeId, ShardId};
+use crate::shard::{Executed, Mailbox, Manner, Run};
+use crate::types::{NodeId, ReadPolicy, ShardId};
 
 const VERSION: u8 = 1;
 const DONE: u8 = 0;

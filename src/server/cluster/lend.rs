@@ -244,8 +244,8 @@ mod tests {
     use super::*;
     use crate::command::find;
     use crate::resp::Protocol;
-    use crate::shard::ReadPolicy;
     use crate::types::Db;
+    use crate::types::ReadPolicy;
 
     fn flat(body: &Body) -> Vec<u8> {
         body.pieces().flat_map(|piece| piece.to_vec()).collect()

@@ -6,6 +6,7 @@
 //! | [`controller`] | makes this node what the metadata say: opens shards, sets the table of routes, spreads leaders |
 //! | [`forward`] | commands for shards that another node leads |
 //! | [`lend`] | clients that wait at a shard's leader on another node |
+//! | [`settings`] | settings that all nodes share |
 //! | [`ask`] | small questions between nodes |
 //! | [`status`] | what an operator is shown |
 //!
@@ -18,6 +19,7 @@ pub mod controller;
 pub mod forward;
 pub mod join;
 pub(super) mod lend;
+pub mod settings;
 pub mod status;
 
 use std::collections::BTreeMap;
@@ -80,6 +82,8 @@ pub struct ClusterNode {
     pub(super) shards: RwLock<BTreeMap<ShardId, Arc<Shard>>>,
     /// Clients of other nodes that wait at shards led here.
     pub(super) loans: lend::Loans,
+    /// The cluster's settings that this node has taken over.
+    obeyed: Mutex<BTreeMap<String, String>>,
     /// Runs that were sent to other nodes.
     pub forwarded: AtomicU64,
     /// What became of the controller's last round, if something is wrong.
@@ -112,7 +116,8 @@ impl ClusterNode {
         let name = data_dir.node_id().to_owned();
         let number = node_number(&name).ok_or_else(|| anyhow::anyhow!("the node's name {name} has no number"))?;
         let cluster = data_dir.cluster_id()?;
-        let bus = Bus::start(BusOptions { node: number, listener, cluster: cluster.unwrap_or(0), tls })?;
+        let bus =
+            Bus::start(BusOptions { node: number, listener: listener.into(), cluster: cluster.unwrap_or(0), tls })?;
         let node = Arc::new(Self {
             name,
             number,
@@ -127,6 +132,7 @@ impl ClusterNode {
             joining: tokio::sync::Mutex::default(),
             shards: RwLock::default(),
             loans: lend::Loans::default(),
+            obeyed: Mutex::default(),
             forwarded: AtomicU64::new(0),
             trouble: Mutex::default(),
         });

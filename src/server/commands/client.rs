@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::{Call, DONE, Executed, client_kill, client_list};
+use super::{Call, DONE, Executed, client_kill, client_list, cluster};
 use crate::command::CommandError;
 use crate::command::error::SYNTAX;
 use crate::server::dispatch::lossy;
@@ -33,6 +33,7 @@ pub(super) fn client(call: &mut Call<'_>) -> Executed {
         "NO-EVICT" => switch(call, |session| &session.client.no_evict),
         "NO-TOUCH" => switch(call, |session| &session.client.no_touch),
         "PAUSE" => pause(call),
+        "READ-POLICY" => cluster::read_policy(call),
         "REPLY" => reply(call),
         "SETINFO" => setinfo(call),
         "SETNAME" => setname(call),

@@ -18,11 +18,11 @@ use crate::server::cluster::join::Plan;
 use crate::server::cluster::{ClusterNode, status};
 use crate::server::dispatch::lossy;
 use crate::server::settings::Setting;
-use crate::shard::{ReadPolicy, Shard, clock};
+use crate::shard::{Shard, clock};
 use crate::storage::ScanCursor;
 use crate::types::number::parse_i64;
 use crate::types::slot::slot_of;
-use crate::types::{Db, NodeId, SLOT_COUNT, ShardId, Slot};
+use crate::types::{Db, NodeId, ReadPolicy, SLOT_COUNT, ShardId, Slot};
 
 /// How long a change of leaders by hand may take.
 const FAILOVER_PATIENCE: Duration = Duration::from_secs(5);
@@ -49,14 +49,31 @@ pub(super) fn asking(call: &mut Call<'_>) -> Executed {
 /// `READONLY`
 pub(super) fn readonly(call: &mut Call<'_>) -> Executed {
     node(call)?;
-    call.session.read_policy = ReadPolicy::Follower;
+    call.session.read_policy = Some(ReadPolicy::Follower);
     call.ok()
 }
 
 /// `READWRITE`
 pub(super) fn readwrite(call: &mut Call<'_>) -> Executed {
     node(call)?;
-    call.session.read_policy = call.server.read_policy();
+    call.session.read_policy = None;
+    call.ok()
+}
+
+/// `CLIENT READ-POLICY [policy]`: what this connection's reads need, from now on or now.
+pub(super) fn read_policy(call: &mut Call<'_>) -> Executed {
+    node(call)?;
+    if call.args.len() > 3 {
+        return Err(SYNTAX);
+    }
+    let Some(name) = call.args.get(2) else {
+        let name = call.session.read_policy.map_or("default", ReadPolicy::name);
+        call.reply().bulk(name.as_bytes());
+        return DONE;
+    };
+    let chosen =
+        if call.is_word(2, "DEFAULT") { None } else { Some(ReadPolicy::from_name(&lossy(name)).ok_or(SYNTAX)?) };
+    call.session.read_policy = chosen;
     call.ok()
 }
 

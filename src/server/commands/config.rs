@@ -11,6 +11,7 @@ use crate::server::dispatch::lossy;
 use crate::server::settings::{Setting, SettingError};
 use crate::server::{Server, logging};
 use crate::shard::fsync_policy;
+use crate::types::ReadPolicy;
 
 /// Settings that all replicas must change at the same log entry, because values are encoded by them.
 const REPLICATED: [Setting; 11] = [
@@ -77,12 +78,27 @@ fn set(call: &mut Call<'_>) -> Executed {
             Ok(())
         })
         .map_err(|error| CommandError::Text(error.to_string()))?;
+    // Also those that have the value here: other nodes may have another.
+    let in_cluster = server.cluster.as_ref().is_some_and(|node| node.state().is_some());
+    let cluster_wide: Vec<Setting> = texts
+        .iter()
+        .filter_map(|(name, _)| Setting::named(name))
+        .filter(|setting| in_cluster && setting.spec().cluster_wide)
+        .collect();
     let replicated: Vec<Setting> = changed.into_iter().filter(|setting| REPLICATED.contains(setting)).collect();
-    if replicated.is_empty() {
+    if replicated.is_empty() && cluster_wide.is_empty() {
         return call.ok();
     }
     let (server, protocol) = (Arc::clone(server), call.session.protocol);
     Ok(Some(Box::pin(async move {
+        if let Some(node) = server.cluster.as_ref().filter(|_| !cluster_wide.is_empty()) {
+            let value = |setting: &Setting| (setting.spec().name, server.settings.get(*setting));
+            let values: Vec<_> = cluster_wide.iter().map(value).collect();
+            if let Err(problem) = node.set_cluster_wide(&values).await {
+                let text = format!("ERR outcome unknown: this node obeys, but perhaps no other will: {problem}");
+                return late_error(&server, protocol, &text);
+            }
+        }
         for setting in replicated {
             let (name, value) = (setting.spec().name, server.settings.get(setting));
             let router = server.router();
@@ -144,6 +160,11 @@ impl Server {
         limits.password_required.store(password_required, Ordering::Relaxed);
         let redirects = self.cluster.is_some() && settings.word(Setting::ClusterRouting) == "redirect";
         limits.redirects.store(redirects, Ordering::Relaxed);
+        let policy = ReadPolicy::from_name(settings.word(Setting::ReadPolicy)).unwrap_or_default();
+        limits.read_policy.store(policy as u8, Ordering::Relaxed);
+        if let Some(node) = &self.cluster {
+            node.bus.set_snapshot_rate(settings.unsigned(Setting::SnapshotBytesPerSecond));
+        }
 
         self.counters.slowlog.configure(
             settings.int(Setting::SlowlogLogSlowerThan),

@@ -218,6 +218,7 @@ mod tests {
             db: Db(db),
             prefix: prefix.as_bytes().to_vec(),
             engine,
+            read_policy: None,
         };
         let rules = KeyspaceRules::new(
             EngineKind::Hash,

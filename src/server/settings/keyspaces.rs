@@ -7,12 +7,12 @@ use toml_edit::{Item, Table};
 use super::suggest;
 use super::table::Setting;
 use crate::storage::{EngineKind, KeyspaceRule};
-use crate::types::Db;
+use crate::types::{Db, ReadPolicy};
 
 /// Longest name of a keyspace, in bytes.
 const NAME_MAX_BYTES: usize = 64;
 
-const KEYS: [&str; 4] = ["name", "database", "prefix", "engine"];
+const KEYS: [&str; 5] = ["name", "database", "prefix", "engine", "read-policy"];
 
 /// What is wrong with a keyspace, and where in the file.
 #[derive(Debug)]
@@ -74,8 +74,23 @@ pub(super) fn parse(table: &Table, databases: i64, known: &[KeyspaceRule]) -> Re
     let engine: EngineKind =
         engine.parse().map_err(|error| problem(format!("keyspace '{name}': {error}"), table.get("engine")))?;
 
+    let read_policy = match text("read-policy")? {
+        None => None,
+        Some(text) => Some(ReadPolicy::from_name(text).ok_or_else(|| {
+            let names = ReadPolicy::ALL.map(ReadPolicy::name).join(", ");
+            let message = format!("keyspace '{name}': read-policy cannot be '{text}': it takes one of {names}");
+            problem(message, table.get("read-policy"))
+        })?),
+    };
+
     let prefix = text("prefix")?.unwrap_or_default();
-    let rule = KeyspaceRule { name: name.to_owned(), db: Db(database), prefix: prefix.as_bytes().to_vec(), engine };
+    let rule = KeyspaceRule {
+        name: name.to_owned(),
+        db: Db(database),
+        prefix: prefix.as_bytes().to_vec(),
+        engine,
+        read_policy,
+    };
     if known.iter().any(|other| other.name == rule.name) {
         return Err(problem(format!("there are two keyspaces named '{name}'"), table.get("name")));
     }

@@ -131,6 +131,8 @@ pub struct SettingSpec {
     pub sensitive: bool,
     /// `CONFIG SET` also needs the consent of `enable-protected-configs`.
     pub protected: bool,
+    /// In a cluster, `CONFIG SET` on one node changes it on all, those that are away included.
+    pub cluster_wide: bool,
 }
 
 /// The part of a row that says how a setting may be changed and seen.
@@ -141,11 +143,12 @@ pub(super) struct Traits {
     pub(super) hidden: bool,
     pub(super) sensitive: bool,
     pub(super) protected: bool,
+    pub(super) cluster_wide: bool,
 }
 
 impl Traits {
     pub(super) const fn new(when: When) -> Self {
-        Self { when, compat: false, hidden: false, sensitive: false, protected: false }
+        Self { when, compat: false, hidden: false, sensitive: false, protected: false, cluster_wide: false }
     }
 
     pub(super) const fn compat(self) -> Self {
@@ -162,6 +165,10 @@ impl Traits {
 
     pub(super) const fn protected(self) -> Self {
         Self { protected: true, ..self }
+    }
+
+    pub(super) const fn cluster_wide(self) -> Self {
+        Self { cluster_wide: true, ..self }
     }
 }
 

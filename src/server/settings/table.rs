@@ -32,6 +32,7 @@ macro_rules! settings {
                 hidden: $traits.hidden,
                 sensitive: $traits.sensitive,
                 protected: $traits.protected,
+                cluster_wide: $traits.cluster_wide,
             },)+)+
         ];
     };
@@ -41,6 +42,8 @@ macro_rules! settings {
 const START: Traits = Traits::new(When::StartOnly);
 /// Also by `CONFIG SET`.
 const RUNTIME: Traits = Traits::new(When::Runtime);
+/// Also by `CONFIG SET`, which changes it on all nodes of a cluster.
+const CLUSTER_WIDE: Traits = RUNTIME.cluster_wide();
 /// Stored and reported; changes at run time as in Redis.
 const COMPAT: Traits = RUNTIME.compat();
 /// Stored and reported; fixed at the start as in Redis.
@@ -102,11 +105,16 @@ settings! {
         TlsCaCertFile: "tls-ca-cert-file", Kind::String, "", START;
         /// What a node does with commands for keys that another leads: `proxy` has the other execute them, so that
         /// any client sees one server; `redirect` answers MOVED, as Redis Cluster does, for clients that know it.
-        ClusterRouting: "cluster-routing", Kind::Enum(&["proxy", "redirect"]), "proxy", RUNTIME;
+        ClusterRouting: "cluster-routing", Kind::Enum(&["proxy", "redirect"]), "proxy", CLUSTER_WIDE;
         /// How reads in a cluster make sure that they miss nothing: `lease` (the leader, while its lease lasts),
         /// `read-index` (the leader asks a majority), `follower` (any replica asks the leader and catches up), all
-        /// of them linearizable; or `stale` (any replica, as it is).
-        ReadPolicy: "read-policy", Kind::Enum(&["lease", "read-index", "follower", "stale"]), "lease", RUNTIME;
+        /// of them linearizable; or `stale` (any replica, as it is). A keyspace, and a connection by READONLY or
+        /// CLIENT READ-POLICY, can choose otherwise.
+        ReadPolicy: "read-policy", Kind::Enum(&["lease", "read-index", "follower", "stale"]), "lease", CLUSTER_WIDE;
+        /// Bytes a second at which a node sends snapshots to replicas that are too far behind for the log, all
+        /// together, so that clients are served meanwhile.
+        SnapshotBytesPerSecond: "snapshot-bytes-per-second", Kind::Bytes { min: 64 * 1024, max: i64::MAX }, "128mb",
+            CLUSTER_WIDE;
     }
     Storage {
         /// Directory of all data. It is created when it is missing, and one process at a time uses it.

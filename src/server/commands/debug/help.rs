@@ -5,6 +5,7 @@ use crate::server::commands::{Call, DONE, Executed};
 /// Subcommands with their arguments, and what they do.
 const HELP: &[(&str, &str)] = &[
     ("CHANGE-REPL-ID", "Do nothing: there are no replication ids."),
+    ("CLOCK (OFFSET|SLEPT) <milliseconds>", "Make the time of day wrong, or pretend that the machine has slept."),
     ("CONFIG-REWRITE-FORCE-ALL", "Do what CONFIG REWRITE does."),
     ("DIGEST [REPLICAS]", "Return a digest of all data, or one of each replica that this node has."),
     ("DIGEST-VALUE <key> [<key> ...]", "Return a digest of each key's value."),
@@ -15,6 +16,10 @@ const HELP: &[(&str, &str)] = &[
     ("LOADAOF", "Wait until the log is applied, and sync it with a snapshot."),
     ("LOG <message>", "Write to the server's log."),
     ("OBJECT <key>", "Show how a value is kept."),
+    (
+        "PLANT (ACKNOWLEDGE-BEFORE-COMMIT|READ-WITHOUT-LEASE)",
+        "Make this node lose data until its next start, for tests that are to notice.",
+    ),
     ("POPULATE <count> [<prefix>] [<size>]", "Create string keys <prefix>:<number> where there are none."),
     ("PROTOCOL <type>", "Answer a value of a type of the protocol."),
     ("RELOAD [option ...]", "Take a snapshot."),

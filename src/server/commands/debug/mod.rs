@@ -2,8 +2,10 @@
 //! allows it.
 //!
 //! Switches of Redis internals that do not exist here are accepted and do nothing, so that
-//! Redis's own tests can set them; what would crash the process or let replicas differ is refused.
+//! Redis's own tests can set them; what would crash the process or let replicas differ is refused. PLANT makes a node
+//! defective, so that the fault tests can show that they notice.
 
+mod faults;
 mod help;
 mod inspect;
 mod populate;
@@ -37,6 +39,7 @@ pub(super) fn debug(call: &mut Call<'_>) -> Executed {
     }
     match (call.subcommand().as_str(), call.args.len()) {
         ("HELP", 2) => help::help(call),
+        ("CLOCK", 4) => faults::clock(call),
         ("CONFIG-REWRITE-FORCE-ALL", 2) => {
             let (server, protocol) = (Arc::clone(call.server), call.session.protocol);
             Ok(Some(Box::pin(async move { config::rewritten(server, protocol).await })))
@@ -54,6 +57,7 @@ pub(super) fn debug(call: &mut Call<'_>) -> Executed {
             call.ok()
         }
         ("OBJECT", 3) => inspect::object(call),
+        ("PLANT", 3) => faults::plant(call),
         ("POPULATE", 3..=5) => populate::populate(call),
         ("PROTOCOL", 3) => protocol::protocol(call),
         ("QUICKLIST", 3 | 4) => Err(CommandError::Static("ERR Not a quicklist encoded object.")),

@@ -10,9 +10,9 @@ use crate::server::Server;
 use crate::server::commands::{Call, Executed, late_error, late_ok};
 use crate::server::router::Router;
 use crate::server::runs::{How, Runs};
-use crate::shard::{Mailbox, Manner, ReadPolicy};
-use crate::types::Db;
+use crate::shard::{Mailbox, Manner};
 use crate::types::number::parse_i64;
+use crate::types::{Db, ReadPolicy};
 
 /// Commands of one run.
 const RUN_COMMANDS_MAX: usize = 1000;

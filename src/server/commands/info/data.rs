@@ -6,7 +6,8 @@ use super::Writer;
 use crate::server::Server;
 use crate::server::settings::Setting;
 use crate::server::whole::KeyCount;
-use crate::shard::{ReadPolicy, clock};
+use crate::shard::clock;
+use crate::types::ReadPolicy;
 
 /// Snapshots stand for Redis's dumps, and the raft log for its append-only file.
 pub(super) fn persistence(out: &mut Writer, server: &Server) {
