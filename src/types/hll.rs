@@ -5,9 +5,9 @@
 //! ```text
 //! value := "HYLL" | encoding: u8 | 3 bytes, not used | cardinality: u64, little-endian | registers
 //! ```
-//! The highest bit of the cardinality says that it is out of date. Encoding 0 is [`dense`]: 16384 registers of 6 bits each.
-//! Encoding 1 is [`sparse`]: runs of registers, as long as that is short. The values of registers and the estimate
-//! are those of [`estimate`].
+//! The highest bit of the cardinality says that it is out of date. Encoding 0 is `dense`: 16384 registers of 6 bits each.
+//! Encoding 1 is `sparse`: runs of registers, as long as that is short. The values of registers and the estimate
+//! are those of `estimate`.
 //!
 //! Any client may store any string, so nothing here trusts the bytes: what is not exactly a HyperLogLog is
 //! [`Corrupt`].

@@ -41,7 +41,7 @@ pub(super) static COMMANDS: &[CommandSpec] = &[
         flags: Flags::READONLY,
         keys: &[KeySpec::one(1, Access::Read)],
         summary: "Returns the element at an index of a list.",
-        complexity: "O(1) in the hash engine but for one addition per 8 KiB of the list, O(log N) as rows",
+        complexity: "O(log(N)) as rows; in the hash engine O(N) with one step for each chunk of the list (8 KiB)",
         args: &[Arg::key("key"), Arg::integer("index")],
         handler: Handler::Read(lindex),
         ..CommandSpec::BASE

@@ -1,7 +1,7 @@
 //! Streams: logs of entries under one key, and the groups of consumers that read them.
 //!
-//! [`add`] changes entries, [`range`] and [`read`] read them, [`groups`], [`pending`] and [`claim`] are about groups,
-//! [`info`] tells about all of it, and [`wait`] says what a read that blocks waits for.
+//! `add` changes entries, `range` and `read` read them, `groups`, `pending` and `claim` are about groups,
+//! `info` tells about all of it, and `wait` says what a read that blocks waits for.
 
 mod add;
 mod args;

@@ -5,7 +5,7 @@
 //! | [`join`] | how nodes become a cluster |
 //! | [`controller`] | makes this node what the metadata say: opens shards, sets the table of routes, spreads leaders |
 //! | [`forward`] | commands for shards that another node leads |
-//! | [`lend`] | clients that wait at a shard's leader on another node |
+//! | `lend` | clients that wait at a shard's leader on another node |
 //! | [`settings`] | settings that all nodes share |
 //! | [`ask`] | small questions between nodes |
 //! | [`status`] | what an operator is shown |

@@ -16,7 +16,7 @@
 //!   else changes. The B+ tree orders keys by their bytes, for range commands, and has a slot index beside.
 //! - An expiry index per physical database is ordered by time, so that a sweep costs what it removes, and
 //!   it dies with its database.
-//! - Lists, and the order of sorted sets, are [`counted`] trees, whose nodes are rows under the version: an index or a
+//! - Lists, and the order of sorted sets, are `counted` trees, whose nodes are rows under the version: an index or a
 //!   rank is a few look-ups away, and a queue never iterates over the rows that it removed.
 //!
 //! # Writing
