@@ -205,7 +205,7 @@ pub(super) static COMMANDS: &[CommandSpec] = &[
         flags: Flags::WRITE.or(Flags::DENYOOM),
         keys: &[KeySpec::one(1, Access::Update)],
         summary: "Replaces the element at an index of a list.",
-        complexity: "as LINDEX",
+        complexity: "O(log(N)) as rows, and as LINDEX in the hash engine",
         args: &[Arg::key("key"), Arg::integer("index"), Arg::string("element")],
         handler: Handler::Write(lset),
         ..CommandSpec::BASE
