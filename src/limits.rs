@@ -69,15 +69,18 @@ pub const LOG_SEGMENT_MAX_BYTES: u64 = 1024 * 1024 * 1024;
 /// Bytes queued for the log's writer above which a group's appends wait.
 pub const LOG_QUEUE_MAX_BYTES: usize = 64 * 1024 * 1024;
 /// Capacity that the log's buffers keep between batches, in bytes.
-pub const LOG_BUFFER_KEEP_BYTES: usize = 4 * 1024 * 1024;
+pub const LOG_BUFFER_KEEP_BYTES: usize = 1024 * 1024;
 /// Bytes of recent entries that a group keeps in memory; older ones are read back from segments.
-pub const LOG_CACHE_MAX_BYTES: usize = 4 * 1024 * 1024;
+pub const LOG_CACHE_MAX_BYTES: usize = 1024 * 1024;
 /// Distance in a segment between two points of a group's index, in bytes.
 pub const LOG_INDEX_STRIDE_BYTES: u64 = 16 * 1024;
 /// Bytes that a look-up in a segment reads at a time.
 pub const LOG_READ_CHUNK_BYTES: usize = 64 * 1024;
 /// Unsynced bytes at which `appendfsync everysec` does not wait for the second to end.
 pub const LOG_UNSYNCED_MAX_BYTES: u64 = 32 * 1024 * 1024;
+/// Usual length of a sync, in microseconds, up to which a task of the runtime does it itself: two changes of thread cost
+/// about as much.
+pub const LOG_TASK_SYNC_MAX_US: u64 = 100;
 /// Longest payload of one log entry, in bytes.
 pub const LOG_PAYLOAD_MAX_BYTES: usize = 2 * 1024 * 1024 * 1024 - 1;
 /// Entries that stay in the log behind a snapshot, so that a replica that is a little behind

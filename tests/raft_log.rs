@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU8, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -380,10 +380,23 @@ async fn no_append_is_left_behind() {
 struct Disk {
     room: Arc<AtomicI64>,
     mode: Arc<AtomicU8>,
+    /// The thread of the latest sync.
+    synced_by: Arc<Mutex<Option<String>>>,
 }
 
 const WORKS: u8 = 0;
 const FAILS: u8 = 1;
+/// A sync takes no time.
+const QUICK: u8 = 2;
+/// A sync takes some milliseconds.
+const SLOW: u8 = 3;
+
+impl Disk {
+    fn new(room: i64, mode: u8) -> Self {
+        let (room, mode) = (Arc::new(AtomicI64::new(room)), Arc::new(AtomicU8::new(mode)));
+        Self { room, mode, synced_by: Arc::default() }
+    }
+}
 
 struct DiskFile(Arc<dyn LogFile>, Disk);
 
@@ -410,10 +423,16 @@ impl LogFile for DiskFile {
     }
 
     fn sync(&self) -> io::Result<()> {
-        if self.1.mode.load(SeqCst) == FAILS {
-            return Err(io::Error::from_raw_os_error(5));
+        *self.1.synced_by.lock().expect("no panic") = std::thread::current().name().map(str::to_owned);
+        match self.1.mode.load(SeqCst) {
+            FAILS => Err(io::Error::from_raw_os_error(5)),
+            QUICK => Ok(()),
+            SLOW => {
+                std::thread::sleep(Duration::from_millis(3));
+                Ok(())
+            }
+            _ => self.0.sync(),
         }
-        self.0.sync()
     }
 }
 
@@ -439,13 +458,36 @@ impl LogFiles for Disk {
     }
 }
 
+/// Who appends syncs as well while that is quick; a slow disk is left to the log's thread again.
+#[tokio::test(flavor = "multi_thread")]
+async fn quick_syncs_need_no_other_thread() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let disk = Disk::new(i64::MAX, QUICK);
+    let log = open(dir.path(), LogOptions { files: Arc::new(disk.clone()), ..options(FsyncPolicy::Always) });
+    let mut group = log.group(GROUP);
+    let mut next = 0;
+    let by_log_thread = || disk.synced_by.lock().expect("no panic").as_deref() == Some("log-writer");
+    for (mode, by_thread) in [(QUICK, false), (SLOW, true), (QUICK, false)] {
+        disk.mode.store(mode, SeqCst);
+        for changed_after in 0.. {
+            assert!(changed_after < 1000, "mode {mode}");
+            append(&mut group, vec![entry(1, next, payload(next, 50))]).await.expect("appended");
+            next += 1;
+            if by_log_thread() == by_thread {
+                break;
+            }
+        }
+    }
+    log.close().expect("closes");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_stalls_and_nothing_is_lost() {
     for policy in [FsyncPolicy::Always, FsyncPolicy::EverySec] {
         // Room ends within a batch, or, with little room, within the head of a new segment.
         for room in [3000, 4090, 4200] {
             let dir = tempfile::tempdir().expect("a directory");
-            let disk = Disk { room: Arc::new(AtomicI64::new(room)), mode: Arc::default() };
+            let disk = Disk::new(room, WORKS);
             let log = open(dir.path(), LogOptions { files: Arc::new(disk.clone()), ..small_segments(policy) });
             let mut group = log.group(GROUP);
             let mut done = 0;
@@ -484,7 +526,7 @@ async fn a_full_disk_stalls_and_nothing_is_lost() {
 async fn closing_on_a_full_disk_gives_up_what_waits() {
     for policy in [FsyncPolicy::Always, FsyncPolicy::EverySec] {
         let dir = tempfile::tempdir().expect("a directory");
-        let disk = Disk { room: Arc::new(AtomicI64::new(1 << 20)), mode: Arc::default() };
+        let disk = Disk::new(1 << 20, WORKS);
         let log = open(dir.path(), LogOptions { files: Arc::new(disk.clone()), ..options(policy) });
         let mut group = log.group(GROUP);
         append(&mut group, vec![entry(1, 0, "kept")]).await.expect("appended");
@@ -505,7 +547,7 @@ async fn closing_on_a_full_disk_gives_up_what_waits() {
 async fn another_disk_error_is_final() {
     for policy in [FsyncPolicy::Always, FsyncPolicy::EverySec] {
         let dir = tempfile::tempdir().expect("a directory");
-        let disk = Disk { room: Arc::new(AtomicI64::new(1 << 30)), mode: Arc::new(AtomicU8::new(WORKS)) };
+        let disk = Disk::new(1 << 30, WORKS);
         let log = open(dir.path(), LogOptions { files: Arc::new(disk.clone()), ..options(policy) });
         let mut group = log.group(GROUP);
         append(&mut group, vec![entry(1, 0, "good")]).await.expect("appended");

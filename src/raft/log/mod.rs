@@ -49,7 +49,9 @@ pub use file::{LogFile, LogFiles, OsFiles, StallReason};
 pub use recovery::{check_body, check_segment};
 pub use storage::GroupLog;
 
-use crate::limits::{LOG_CACHE_MAX_BYTES, LOG_SEGMENT_DEFAULT_BYTES, LOG_SEGMENT_MAX_BYTES, LOG_SEGMENT_MIN_BYTES};
+use crate::limits::{
+    LOG_CACHE_MAX_BYTES, LOG_SEGMENT_DEFAULT_BYTES, LOG_SEGMENT_MAX_BYTES, LOG_SEGMENT_MIN_BYTES, LOG_TASK_SYNC_MAX_US,
+};
 use crate::types::ShardId;
 use group::GroupState;
 use queue::Batch;
@@ -238,6 +240,8 @@ struct Shared {
     syncer_wake: Condvar,
     /// See [`LogOptions::has_threads`].
     has_threads: bool,
+    /// A moving average of what a sync takes, in microseconds.
+    usual_fsync_us: AtomicU64,
     /// Keeps other processes out while it is open.
     lock: Mutex<Option<std::fs::File>>,
 }
@@ -245,6 +249,13 @@ struct Shared {
 impl Shared {
     fn policy(&self) -> FsyncPolicy {
         FsyncPolicy::from_code(self.policy.load(Relaxed))
+    }
+
+    /// Whether a task may write with what the policy asks of a write: under `always` only while that takes less than the
+    /// log's thread would add to it.
+    fn task_may_sync(&self) -> bool {
+        self.policy() != FsyncPolicy::Always
+            || (self.has_threads && self.usual_fsync_us.load(Relaxed) <= LOG_TASK_SYNC_MAX_US)
     }
 
     fn failure(&self) -> Option<io::Error> {
@@ -272,7 +283,7 @@ impl Shared {
     /// whoever holds the writer, or by the log's thread.
     fn kick(&self) {
         for _ in 0..COMBINE_ROUNDS_MAX {
-            if self.policy() == FsyncPolicy::Always {
+            if !self.task_may_sync() {
                 break;
             }
             // Pairs with the fence below: either the lock is seen free here, or its holder sees

@@ -5,8 +5,9 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::OnceLock;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{OnceLock, atomic::AtomicU8};
+use std::sync::atomic::{AtomicU8, AtomicU64};
 
 use parking_lot::{Condvar, Mutex, RwLock};
 
@@ -14,7 +15,7 @@ use super::group::GroupState;
 use super::queue::Batch;
 use super::record::{self, BadRecord, Body, BootId, Framer, NODE_GROUP, Position};
 use super::segment::{self, HEADER_BYTES, Header};
-use super::writer::{self, Closed, Writer};
+use super::writer::{self, Closed, FSYNC_SLOW_US, Writer};
 use super::{Counters, LOG_SEGMENT_MAX_BYTES, LOG_SEGMENT_MIN_BYTES, LogError, LogOptions, Shared};
 
 const LOCK_FILE: &str = "LOCK";
@@ -85,6 +86,7 @@ pub(super) fn open(dir: &Path, options: LogOptions) -> Result<Shared, LogError> 
         writer_wake: Condvar::new(),
         syncer_wake: Condvar::new(),
         has_threads: options.has_threads,
+        usual_fsync_us: AtomicU64::new(FSYNC_SLOW_US),
         lock: Mutex::new(Some(lock)),
     };
     let writer = open_end(&shared, tail, closed, scan.tops)?;

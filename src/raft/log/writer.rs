@@ -2,7 +2,8 @@
 //!
 //! With `appendfsync everysec` or `no` the caller of `append` takes the writer itself when it is
 //! free, and so needs no other thread ("combining"); when it is taken, its holder will find the
-//! records. With `always`, for votes, for a new segment and while the disk is full, the log's own
+//! records. With `always` it does so while syncs are quicker than the two changes of thread that
+//! it saves. For slow syncs, for votes, for a new segment and while the disk is full, the log's own
 //! thread does the work, because it may block for long.
 //!
 //! One batch goes through: one write, at most one sync, placement in the groups' indexes, then
@@ -26,6 +27,10 @@ use super::{FsyncPolicy, Shared};
 
 /// A sync of `everysec` that takes longer than this counts as delayed.
 const DELAYED_SYNC: Duration = Duration::from_secs(1);
+/// A sync moves the average of how long one takes by this part of its difference.
+const FSYNC_SMOOTHING: u64 = 8;
+/// A longer sync counts as one of this length, so that one slow sync is forgotten after a few dozen quick ones.
+pub(super) const FSYNC_SLOW_US: u64 = 10_000;
 
 /// A segment that is no longer written to.
 pub(super) struct Closed {
@@ -127,7 +132,7 @@ impl Writer {
     }
 
     fn task_may_write(&self, shared: &Shared) -> bool {
-        shared.policy() != FsyncPolicy::Always
+        shared.task_may_sync()
             && !self.batch.must_sync
             && shared.stall.load(Acquire) == 0
             && self.offset < shared.segment_bytes
@@ -286,8 +291,14 @@ pub(super) fn timed_sync(shared: &Shared, file: &dyn LogFile) -> io::Result<()> 
     let start = Instant::now();
     let result = file.sync();
     let took = start.elapsed();
+    let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
     shared.stats.fsyncs.fetch_add(1, Relaxed);
-    shared.stats.last_fsync_us.store(u64::try_from(took.as_micros()).unwrap_or(u64::MAX), Relaxed);
+    shared.stats.last_fsync_us.store(took_us, Relaxed);
+    // Only whoever holds the writer and the thread that syncs once a second come here, so little is lost between the two.
+    let usual = shared.usual_fsync_us.load(Relaxed);
+    shared
+        .usual_fsync_us
+        .store(usual - usual / FSYNC_SMOOTHING + took_us.min(FSYNC_SLOW_US) / FSYNC_SMOOTHING, Relaxed);
     if took > DELAYED_SYNC {
         shared.stats.delayed_fsyncs.fetch_add(1, Relaxed);
     }
