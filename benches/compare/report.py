@@ -63,6 +63,65 @@ def table(rows: dict, durability: str) -> list:
     return lines
 
 
+def families_table(found: dict) -> list:
+    """Every data type, each engine beside redis, and what the ratios come to."""
+    if not found:
+        return []
+    engines = [name for name in next(iter(found.values())) if name != "redis"]
+    lines = [
+        "",
+        "## Every data type",
+        "",
+        "redis-benchmark's default tests and XADD on an emptied store, kvorum with `appendfsync everysec` beside redis without "
+        "persistence. The engines on disk are compared with the hash engine as well.",
+        "",
+        "| test | P | redis | hash | to redis | CPU µs a request (redis, hash) | p99 ms (redis, hash) | lsm | to hash | btree | to hash |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    ratios = {}
+    for key, servers in found.items():
+        test, pipeline = key.split("/")
+        redis, own = servers["redis"], servers.get("kvorum hash")
+        if own is None:
+            continue
+        ratios.setdefault(int(pipeline), {})[test] = own["rps"] / redis["rps"]
+        cells = [test, pipeline, thousands(redis["rps"]), thousands(own["rps"]), f"**×{own['rps'] / redis['rps']:.2f}**"]
+        cells += [f"{redis['cpu_us']:.1f}, {own['cpu_us']:.1f}", f"{redis['p99_ms']:.2f}, {own['p99_ms']:.2f}"]
+        for name in engines:
+            if name != "kvorum hash":
+                cells += [thousands(servers[name]["rps"]), f"×{servers[name]['rps'] / own['rps']:.2f}"]
+        lines.append("| " + " | ".join(cells) + " |")
+    lines.append("")
+    for pipeline, by_test in sorted(ratios.items()):
+        lowest = min(by_test, key=by_test.get)
+        lines.append(
+            f"P={pipeline}: the median ratio of the hash engine to redis is ×{median(by_test.values()):.2f}, the lowest ×{by_test[lowest]:.2f} ({lowest})."
+        )
+    return lines
+
+
+def collections_table(found: dict) -> list:
+    """Memory of each kind of value."""
+    if not found:
+        return []
+    names = sorted({key.split("/")[1] for key in found}, key=lambda name: (name != "redis", name))
+    lines = [
+        "",
+        "## Memory of collections",
+        "",
+        "Bytes an element of one large value, or a whole small value with its key of 10 bytes, over the empty server: resident, and as "
+        "INFO's used_memory has it.",
+        "",
+        "| what | " + " | ".join(names) + " |",
+        "|---" * (len(names) + 1) + "|",
+    ]
+    for kind in dict.fromkeys(key.split("/")[0] for key in found):
+        cells = [f"{found[f'{kind}/{name}']['rss']:.0f}, {found[f'{kind}/{name}']['used']:.0f}" for name in names if f"{kind}/{name}" in found]
+        count = next(values["count"] for key, values in found.items() if key.startswith(f"{kind}/"))
+        lines.append(f"| {kind}, {count:,} | " + " | ".join(cells) + " |")
+    return lines
+
+
 def extra_tables(measured: dict) -> list:
     """The tables of memory, restart, snapshot and idle, where they were measured."""
     lines = []
@@ -119,7 +178,9 @@ def write(measured: dict, folder: Path):
     for durability in DURABILITIES:
         if durability in rows:
             lines += ["", f"## Requests per second, {DURABILITY_TITLES[durability]}", "", *table(rows[durability], durability)]
+    lines += families_table(measured.get("families", {}))
     lines += extra_tables(measured)
+    lines += collections_table(measured.get("collections", {}))
     (folder / "RESULTS.md").write_text("\n".join(lines) + "\n")
     if rows:
         (folder / "results.svg").write_text(picture(rows))

@@ -3,7 +3,8 @@
 
     make bench                                          throughput of every engine and durability
     benches/compare/run.py --engines hash --tests SET,GET --pipeline 1,16 --rounds 3
-    benches/compare/run.py --memory --restart --snapshot --idle
+    benches/compare/run.py --families                   every data type, redis-benchmark's default tests and XADD
+    benches/compare/run.py --memory --collections --restart --snapshot --idle
 
 For each engine and durability three servers run side by side: redis without persistence (the main
 reference), redis with the same durability, and kvorum. redis-benchmark goes from one to the next and
@@ -31,12 +32,28 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent.parent / "scripts")]
 import report  # noqa: E402
-from harness import ENGINES, HOST, ReplyError, Server, cache_dir, info, machine, require  # noqa: E402
+from harness import ENGINES, HOST, Client, ReplyError, Server, cache_dir, info, machine, require  # noqa: E402
 
 CLIENTS = 50
 VALUE_BYTES = 64
 KEY_RANGE = 1_000_000
 TESTS = ("SET", "GET", "HSET", "INCR", "MSET")
+# redis-benchmark's default tests, in its order, and XADD.
+FAMILIES = (
+    "PING_INLINE", "PING_MBULK", "SET", "GET", "INCR", "LPUSH", "RPUSH", "LPOP", "RPOP", "SADD", "HSET", "SPOP", "ZADD",
+    "ZPOPMIN", "LRANGE_100", "LRANGE_300", "LRANGE_500", "LRANGE_600", "MSET", "XADD",
+)  # fmt: skip
+# Tests that read or take away what another one adds, which runs before them.
+FILLED_BY = {
+    "GET": "SET", "LPOP": "LPUSH", "RPOP": "RPUSH", "SPOP": "SADD", "ZPOPMIN": "ZADD",
+    "LRANGE_100": "LPUSH", "LRANGE_300": "LPUSH", "LRANGE_500": "LPUSH", "LRANGE_600": "LPUSH",
+}  # fmt: skip
+# Tests that redis-benchmark has no name for, or under whose name it does more than is measured.
+CUSTOM = {"XADD": ["XADD", "mystream", "*", "field", "__rand_int__"]} | {
+    f"LRANGE_{count}": ["LRANGE", "mylist", "0", str(count - 1)] for count in (100, 300, 500, 600)
+}
+PIPELINES = (1, 16, 64)
+FAMILY_PIPELINES = (1, 16)
 DURABILITIES = {
     "no": {"appendonly": "no"},
     "everysec": {"appendonly": "yes", "appendfsync": "everysec"},
@@ -51,8 +68,9 @@ CALIBRATION_REQUESTS = {1: 10_000, 16: 50_000, 64: 100_000}
 def benchmark(server: Server, test: str, pipeline: int, requests: int) -> dict:
     """One run of redis-benchmark: requests per second, latencies, and the server's CPU time a request."""
     command = [
-        "redis-benchmark", "-h", HOST, "-p", str(server.port), "-t", test.lower(), "-n", str(requests),
+        "redis-benchmark", "-h", HOST, "-p", str(server.port), "-n", str(requests),
         "-c", str(CLIENTS), "-P", str(pipeline), "-d", str(VALUE_BYTES), "-r", str(KEY_RANGE), "--csv",
+        *(CUSTOM.get(test) or ["-t", test.lower()]),
     ]  # fmt: skip
     before = server.cpu_seconds()
     result = subprocess.run(command, capture_output=True, text=True, timeout=300, stdin=subprocess.DEVNULL)
@@ -71,17 +89,18 @@ def benchmark(server: Server, test: str, pipeline: int, requests: int) -> dict:
 
 def fill(server: Server, keys: int = KEY_RANGE, value_bytes: int = VALUE_BYTES):
     """Writes `keys` keys of 16 bytes with values of `value_bytes`, each different."""
+    # redis-benchmark's own names, so that its GETs find them.
+    feed(server, (["SET", f"key:{number:012d}", f"{number:0{value_bytes}d}"] for number in range(keys)))
+
+
+def feed(server: Server, commands):
+    """Sends commands as fast as the server takes them; none may fail."""
     pipe = subprocess.Popen(
         ["redis-cli", "-h", HOST, "-p", str(server.port), "--pipe"],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
-    for begin in range(0, keys, 10_000):
-        chunk = []
-        for number in range(begin, min(begin + 10_000, keys)):
-            # redis-benchmark's own names, so that its GETs find them.
-            value = f"{number:0{value_bytes}d}"
-            chunk.append(f"*3\r\n$3\r\nSET\r\n$16\r\nkey:{number:012d}\r\n${value_bytes}\r\n{value}\r\n")
-        pipe.stdin.write("".join(chunk).encode())
+    for command in commands:
+        pipe.stdin.write(Client.encode(command))
     output, _ = pipe.communicate(timeout=600)
     if b"errors: 0" not in output:
         raise SystemExit(f"filling {server.name} failed: {output.decode(errors='replace')}")
@@ -106,11 +125,59 @@ def throughput(options, store: dict):
                 for _, server in servers:
                     stack.enter_context(server)
                     fill(server)
-                for test in options.tests:
-                    for pipeline in options.pipeline:
+                for test in options.tests or TESTS:
+                    for pipeline in options.pipeline or PIPELINES:
                         measured = rounds(servers, test, pipeline, options)
                         store[f"{engine}/{durability}/{test}/{pipeline}"] = measured
                         print_line(test, pipeline, measured)
+
+
+def families(options, store: dict):
+    """Every data type: redis-benchmark's default tests and XADD, all engines side by side, with everysec."""
+    with tempfile.TemporaryDirectory(prefix="kvorum-bench-", dir=options.dir) as folder, ExitStack() as stack:
+        servers = [("redis", Server("redis", Path(folder) / "redis", DURABILITIES["no"]))]
+        servers += [
+            (f"kvorum {engine}", Server("kvorum", Path(folder) / engine, DURABILITIES["everysec"], engine))
+            for engine in options.engines
+        ]
+        for _, server in servers:
+            stack.enter_context(server)
+        for test in options.tests or FAMILIES:
+            for pipeline in options.pipeline or FAMILY_PIPELINES:
+                measured = family_rounds(servers, test, pipeline, options)
+                store[f"{test}/{pipeline}"] = measured
+                print_line(test, pipeline, measured)
+
+
+def family_rounds(servers: list, test: str, pipeline: int, options) -> dict:
+    """Medians of alternating runs, by server, each run on a store that holds no more than it needs."""
+
+    def run(server: Server, requests: int) -> dict:
+        with server.client() as client:
+            client.call("FLUSHALL")
+        if test in FILLED_BY:
+            benchmark(server, FILLED_BY[test], 16, requests)
+        return benchmark(server, test, pipeline, requests)
+
+    requests = {name: sized(run(server, CALIBRATION_REQUESTS[pipeline]), options) for name, server in servers}
+    runs = {name: [] for name, _ in servers}
+    for _ in range(options.rounds):
+        for name, server in servers:
+            runs[name].append(run(server, requests[name]))
+    return {name: medians(mine) for name, mine in runs.items()}
+
+
+def sized(short: dict, options) -> int:
+    """How many requests take about as long as a run shall."""
+    return options.requests or max(5_000, int(short["rps"] * options.seconds) // 1000 * 1000)
+
+
+def medians(runs: list) -> dict:
+    """The medians of several runs of one kind, and how far apart they were."""
+    return {what: statistics.median(run[what] for run in runs) for what in runs[0]} | {
+        "lowest_rps": min(run["rps"] for run in runs),
+        "highest_rps": max(run["rps"] for run in runs),
+    }
 
 
 def rounds(servers: list, test: str, pipeline: int, options) -> dict:
@@ -119,15 +186,11 @@ def rounds(servers: list, test: str, pipeline: int, options) -> dict:
     requests = {}
     for name, server in servers:
         short = benchmark(server, test, pipeline, CALIBRATION_REQUESTS.get(pipeline, 50_000))
-        requests[name] = options.requests or max(5_000, int(short["rps"] * options.seconds) // 1000 * 1000)
+        requests[name] = sized(short, options)
     for _ in range(options.rounds):
         for name, server in servers:
             runs[name].append(benchmark(server, test, pipeline, requests[name]))
-    return {
-        name: {what: statistics.median(run[what] for run in mine) for what in mine[0]}
-        | {"lowest_rps": min(run["rps"] for run in mine), "highest_rps": max(run["rps"] for run in mine)}
-        for name, mine in runs.items()
-    }
+    return {name: medians(mine) for name, mine in runs.items()}
 
 
 def print_line(test: str, pipeline: int, measured: dict):
@@ -174,6 +237,30 @@ def memory(options, store: dict):
             "keys": options.keys,
         }
         print(f"  {name}: {store[name]}", flush=True)
+
+
+def collections(options, store: dict):
+    """Bytes an element or a value of each kind: resident and as INFO says, over the empty server."""
+    kinds = {
+        "sorted set": (500_000, lambda n: ["ZADD", "z", str(n), f"member:{n:08d}"]),
+        "hash": (500_000, lambda n: ["HSET", "h", f"field:{n:08d}", f"value:{n:08d}"]),
+        "hashes of four fields": (100_000, lambda n: ["HSET", f"h:{n:08d}"] + [word for i in range(4) for word in (f"f{i}", f"v{n % 1000:03d}")]),
+        "sets of three members": (100_000, lambda n: ["SADD", f"s:{n:08d}", "a1", "b2", f"c{n}"]),
+        "lists of three elements": (100_000, lambda n: ["RPUSH", f"l:{n:08d}", "a1", "b2", f"c{n}"]),
+    }
+    for kind, (count, command) in kinds.items():
+        for name, server in one_by_one(options, "everysec"):
+            server.start()
+            time.sleep(1)
+            resident, used = server.resident_bytes(), used_memory(server)
+            feed(server, (command(number) for number in range(count)))
+            time.sleep(5)
+            store[f"{kind}/{name}"] = {
+                "rss": (server.resident_bytes() - resident) / count,
+                "used": (used_memory(server) - used) / count,
+                "count": count,
+            }
+            print(f"  {kind}, {name}: {store[f'{kind}/{name}']}", flush=True)
 
 
 def restart(options, store: dict):
@@ -308,8 +395,8 @@ def main() -> int:
 
     parser.add_argument("--engines", type=words(ENGINES), default=ENGINES)
     parser.add_argument("--durability", type=words(DURABILITIES), default=tuple(DURABILITIES))
-    parser.add_argument("--tests", type=words(TESTS), default=TESTS)
-    parser.add_argument("--pipeline", type=lambda text: tuple(map(int, text.split(","))), default=(1, 16, 64))
+    parser.add_argument("--tests", type=words(set(TESTS + FAMILIES)), help="default: those of the part")
+    parser.add_argument("--pipeline", type=lambda text: tuple(map(int, text.split(","))), help="default: those of the part")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=RUN_SECONDS, help="length that each run is sized to")
     parser.add_argument("--requests", type=int, help="requests of each run, instead of --seconds")
@@ -317,7 +404,7 @@ def main() -> int:
     parser.add_argument("--dir", help="where the servers' directories are made")
     parser.add_argument("--fresh", action="store_true", help="forget what was measured before")
     parser.add_argument("--throughput", action="store_true", help="the default, where none of the following is given")
-    extras = {"memory": memory, "restart": restart, "snapshot": snapshot, "idle": idle}
+    extras = {"families": families, "memory": memory, "collections": collections, "restart": restart, "snapshot": snapshot, "idle": idle}
     for name, part in extras.items():
         parser.add_argument(f"--{name}", action="store_true", help=part.__doc__.splitlines()[0])
     parser.add_argument("--all", action="store_true", help="all of them")
