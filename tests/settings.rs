@@ -390,6 +390,24 @@ engine = \"lsm\"
     assert_eq!(left.len(), 1, "no temporary files are left");
 }
 
+/// In a cluster a write is on disk before it is acknowledged, unless the user says that it need not be.
+#[test]
+fn a_cluster_syncs_always_by_default() {
+    let fsync = |pairs: &[(&str, &str)]| Settings::with(pairs).expect("valid").get(Setting::Appendfsync);
+    assert_eq!(fsync(&[]), "everysec");
+    assert_eq!(fsync(&[("cluster-enabled", "yes")]), "always");
+    assert_eq!(fsync(&[("appendfsync", "everysec"), ("cluster-enabled", "yes")]), "everysec");
+
+    let file = ConfigFile::new("cluster-enabled = true\n");
+    let settings = file.load();
+    assert_eq!(settings.get(Setting::Appendfsync), "always");
+    settings.rewrite_config_file().expect("nothing to change");
+    assert_eq!(file.text(), "cluster-enabled = true\n");
+    set(&settings, &[("appendfsync", "everysec")]).expect("valid");
+    settings.rewrite_config_file().expect("rewrite");
+    assert_eq!(file.load().get(Setting::Appendfsync), "everysec");
+}
+
 #[test]
 fn rewrite_without_a_file_or_with_a_broken_one() {
     let settings = Settings::default();

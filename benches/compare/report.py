@@ -122,6 +122,30 @@ def collections_table(found: dict) -> list:
     return lines
 
 
+def queue_table(found: dict) -> list:
+    """Pops after millions of pushes and pops."""
+    if not found:
+        return []
+    part = next(iter(found.values()))["part"]
+    lines = [
+        "",
+        "## Queues",
+        "",
+        f"Pops from the front, {part:,} at a time with a pipeline of 64, each time after as many pushes: CPU µs a pop, and pops a second, "
+        "the first time and the last of ten.",
+        "",
+        "| queue | server | CPU µs a pop, first | last | highest | pops a second, first | last |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for key, values in found.items():
+        kind, name = key.split("/")
+        cpu, rps = values["cpu_us"], values["rps"]
+        lines.append(
+            f"| {kind} | {name} | {cpu[0]:.1f} | {cpu[-1]:.1f} | {max(cpu):.1f} | {thousands(rps[0])} | {thousands(rps[-1])} |"
+        )
+    return lines
+
+
 def extra_tables(measured: dict) -> list:
     """The tables of memory, restart, snapshot and idle, where they were measured."""
     lines = []
@@ -181,6 +205,7 @@ def write(measured: dict, folder: Path):
     lines += families_table(measured.get("families", {}))
     lines += extra_tables(measured)
     lines += collections_table(measured.get("collections", {}))
+    lines += queue_table(measured.get("queue", {}))
     (folder / "RESULTS.md").write_text("\n".join(lines) + "\n")
     if rows:
         (folder / "results.svg").write_text(picture(rows))

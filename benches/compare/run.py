@@ -4,7 +4,7 @@
     make bench                                          throughput of every engine and durability
     benches/compare/run.py --engines hash --tests SET,GET --pipeline 1,16 --rounds 3
     benches/compare/run.py --families                   every data type, redis-benchmark's default tests and XADD
-    benches/compare/run.py --memory --collections --restart --snapshot --idle
+    benches/compare/run.py --memory --collections --queue --restart --snapshot --idle
 
 For each engine and durability three servers run side by side: redis without persistence (the main
 reference), redis with the same durability, and kvorum. redis-benchmark goes from one to the next and
@@ -53,6 +53,8 @@ CUSTOM = {"XADD": ["XADD", "mystream", "*", "field", "__rand_int__"]} | {
     f"LRANGE_{count}": ["LRANGE", "mylist", "0", str(count - 1)] for count in (100, 300, 500, 600)
 }
 PIPELINES = (1, 16, 64)
+# So many times a queue is filled and emptied.
+QUEUE_PARTS = 10
 FAMILY_PIPELINES = (1, 16)
 DURABILITIES = {
     "no": {"appendonly": "no"},
@@ -263,6 +265,20 @@ def collections(options, store: dict):
             print(f"  {kind}, {name}: {store[f'{kind}/{name}']}", flush=True)
 
 
+def queue(options, store: dict):
+    """Pops from the front of a list and of a sorted set that have seen millions come and go: their cost must not rise."""
+    part = options.keys
+    for name, server in one_by_one(options, "everysec"):
+        server.start()
+        for kind, push, pop in (("list", "RPUSH", "LPOP"), ("sorted set", "ZADD", "ZPOPMIN")):
+            runs = []
+            for _ in range(QUEUE_PARTS):
+                benchmark(server, push, 64, part)
+                runs.append(benchmark(server, pop, 64, part))
+            store[f"{kind}/{name}"] = {"part": part, "rps": [run["rps"] for run in runs], "cpu_us": [run["cpu_us"] for run in runs]}
+            print(f"  {kind}, {name}: " + ", ".join(f"{run['rps'] / 1000:.0f}k {run['cpu_us']:.1f} µs" for run in runs), flush=True)
+
+
 def restart(options, store: dict):
     """Seconds from the start of the process to its first answer, after a clean end and after a kill."""
     for name, server in one_by_one(options, "everysec"):
@@ -404,7 +420,7 @@ def main() -> int:
     parser.add_argument("--dir", help="where the servers' directories are made")
     parser.add_argument("--fresh", action="store_true", help="forget what was measured before")
     parser.add_argument("--throughput", action="store_true", help="the default, where none of the following is given")
-    extras = {"families": families, "memory": memory, "collections": collections, "restart": restart, "snapshot": snapshot, "idle": idle}
+    extras = {"families": families, "memory": memory, "collections": collections, "queue": queue, "restart": restart, "snapshot": snapshot, "idle": idle}
     for name, part in extras.items():
         parser.add_argument(f"--{name}", action="store_true", help=part.__doc__.splitlines()[0])
     parser.add_argument("--all", action="store_true", help="all of them")

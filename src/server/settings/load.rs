@@ -29,11 +29,25 @@ impl Settings {
         for (name, text) in flags {
             settings.configure(name, text, Place::CommandLine)?;
         }
+        settings.store_dependent_defaults(|setting| {
+            let is_it = |name: &str| Setting::named(name) == Some(setting);
+            flags.iter().any(|(name, _)| is_it(name))
+                || file.as_ref().is_some_and(|file| file.document.iter().any(|(name, _)| is_it(name)))
+        });
         // Last, because their check needs the number of databases.
         if let Some(file) = &file {
             file.load_keyspaces(&mut settings)?;
         }
         Ok(settings)
+    }
+
+    /// Gives settings that nobody has `configured` the default that the others imply.
+    fn store_dependent_defaults(&self, configured: impl Fn(Setting) -> bool) {
+        for spec in SETTINGS {
+            if !configured(spec.setting) {
+                self.store(spec.setting, self.default_of(spec));
+            }
+        }
     }
 
     /// The defaults with some settings changed, for tests and tools.

@@ -43,7 +43,7 @@ impl Settings {
         for spec in SETTINGS {
             let now = self.value(spec.setting);
             // A structured setting may be given in part; the rest is then the default's.
-            let default = spec.parse("", spec.default).expect("a test parses every default");
+            let default = self.default_of(spec);
             let base = match &default {
                 Value::Text(text) => text.as_str(),
                 Value::Number(_) => "",

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use parking_lot::{Mutex, RwLock};
 
 use super::error::SettingError;
-use super::spec::{Kind, Value, When};
+use super::spec::{Kind, SettingSpec, Value, When};
 use super::special::{self, BindAddress, OutputBufferLimits, SavePoint};
 use super::table::{SETTINGS, Setting};
 use crate::storage::{EncodingSettings, EngineKind, KeyspaceRule, KeyspaceRules};
@@ -277,6 +277,16 @@ impl Settings {
             "local" => origin == Origin::Local,
             _ => false,
         }
+    }
+
+    /// The value that a setting has unless it is configured. A cluster loses no acknowledged write even if the power of a
+    /// whole rack fails, unless it is told that it may.
+    pub(super) fn default_of(&self, spec: &SettingSpec) -> Value {
+        let text = match spec.setting {
+            Setting::Appendfsync if self.bool(Setting::ClusterEnabled) => "always",
+            _ => spec.default,
+        };
+        spec.parse("", text).expect("a test parses every default")
     }
 
     /// The value, whatever its kind.

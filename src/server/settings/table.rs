@@ -148,7 +148,8 @@ settings! {
         /// after a restart. (Redis's default is `no`.)
         Appendonly: "appendonly", Kind::Bool, "yes", START;
         /// When a write is acknowledged: `always` after it is on disk; `everysec` after the operating
-        /// system has it, which syncs within a second; `no` leaves the syncing to the system.
+        /// system has it, which syncs within a second; `no` leaves the syncing to the system. In a cluster it is
+        /// `always` unless configured.
         Appendfsync: "appendfsync", Kind::Enum(&["everysec", "always", "no"]), "everysec", RUNTIME;
         /// Size at which the log starts a new file.
         LogSegmentBytes: "log-segment-bytes", Kind::Bytes { min: MIB, max: 1 << 31 }, "64mb", START;
