@@ -378,7 +378,11 @@ impl Shard {
         {
             return submitted;
         }
-        self.queue.submit(run, mailbox, protocol, touch).map_err(|_| Refusal::Full)
+        self.queue.submit(run, mailbox, protocol, touch).map_err(|_| Refusal::Full)?;
+        if self.parking.any() {
+            self.serve_behind(run);
+        }
+        Ok(())
     }
 
     /// Whether writes are refused because the disk is full.

@@ -10,18 +10,23 @@
 //! key has elements. If another client took the element meanwhile the write answers nil, and the client waits on *in its
 //! place*. Keys that become ready within one log entry, by a transaction for instance, are looked at after it.
 //!
+//! As in Redis, who pushes finds what waiting clients took gone from the moment on in which he has his answer: when a
+//! command of lists or sorted sets goes into the queue that adds to keys which clients wait for, the writes of as many
+//! clients as may get something go in right behind it, and so do those of clients that wait for where these move it.
+//! Whether there will be anything is seen when they are executed; if not, they wait on in their places.
+//!
 //! # Where this differs from Redis
 //! Redis serves a waiting client right behind the command that made the key ready, so that no other command can come
-//! between. Here others can: those that were in the queue already, and reads; the push is answered before the pop is
-//! executed. Each of them is executed whole, so nothing is lost
-//! or given out twice.
+//! between. Here others can: those that were sent in one pipeline with it, those of other connections that come into the
+//! queue in the same moment; and, behind commands such as RENAME and SORT that make a key ready without adding to it, all
+//! that are in the queue already, and reads. Each of them is executed whole, so nothing is lost or given out twice.
 //!
 //! # No wake-up is lost
 //! A client is entered under the store's read lock, after the store was seen to have nothing for it; the machine notes a
 //! change under the write lock. A change that happens while a client is being served is seen when the client goes back to
 //! waiting: then its keys are looked at once more.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Instant;
@@ -29,7 +34,7 @@ use std::time::Instant;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::run::{Mailbox, Run, Step};
+use super::run::{Mailbox, Push, Run, Step};
 use super::{Executed, Manner, Shard, apply, clock, wait_done};
 use crate::command::streams::{has_news, stream_wait};
 use crate::command::{Handler, ReadContext, Waiting, find};
@@ -93,6 +98,8 @@ impl CallOff {
 
 /// A reply that says that there is nothing is not longer.
 const NIL_BYTES_MAX: usize = 5;
+/// A reply that is an error of a pop is not longer.
+const ERROR_BYTES_MAX: usize = 1024;
 
 /// Where a client stands.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -120,6 +127,8 @@ struct Parked {
     by_itself: Option<Arc<Notify>>,
     /// A key was changed while it was being served.
     again: bool,
+    /// It is being served although nobody knows yet whether there is something for it.
+    at_a_venture: bool,
     /// Clients with the same name cannot be served at the same time: they read a stream in the same group.
     group: Option<Vec<u8>>,
 }
@@ -214,6 +223,11 @@ impl Parking {
             parked.run = run;
         }
         std::mem::take(&mut parked.again)
+    }
+
+    /// Whether a client that has been served was so on the mere chance of it.
+    fn was_venture(&self, order: u64) -> bool {
+        self.state.lock().clients.get_mut(&order).is_some_and(|parked| std::mem::take(&mut parked.at_a_venture))
     }
 
     /// A client that came just now has nothing to try.
@@ -316,6 +330,37 @@ impl Shard {
                     return;
                 }
                 left = left.saturating_sub(1);
+            }
+        }
+    }
+
+    /// Serves who waits for keys that a run, which has just gone into the queue, pushes to.
+    pub(super) fn serve_behind(&self, run: &Run) {
+        let mut pushes: VecDeque<Push> = run.pushes().into();
+        if pushes.is_empty() {
+            return;
+        }
+        let mut state = self.parking.state.lock();
+        let State { clients, keys, .. } = &mut *state;
+        while let Some(push) = pushes.pop_front() {
+            let Some(orders) = keys.get(&push.db).and_then(|of_db| of_db.get(&push.key)) else { continue };
+            let mut left = push.elements_max;
+            for order in orders {
+                if left == 0 {
+                    break;
+                }
+                let Some(parked) = clients.get_mut(order) else { continue };
+                if parked.stage != Stage::Idle || parked.kind != push.kind || parked.by_itself.is_some() {
+                    continue;
+                }
+                if !self.serve(parked) {
+                    self.parking.retry.store(true, Ordering::Relaxed);
+                    return;
+                }
+                parked.at_a_venture = true;
+                left -= 1;
+                // Every client is served once at the most, so circles end.
+                pushes.extend(parked.run.pushes());
             }
         }
     }
@@ -423,6 +468,7 @@ impl Shard {
                 mailbox: Arc::clone(&mailbox),
                 by_itself: by_itself.then(|| Arc::clone(&wake)),
                 again: false,
+                at_a_venture: false,
                 group,
             };
             let order = *order.insert(self.parking.enter(parked, *order));
@@ -482,7 +528,11 @@ impl Shard {
                 self.parking.set_idle(place.order);
                 return Some(not_leader());
             }
-            if replies.len() > NIL_BYTES_MAX || !apply::is_nil(&replies.to_vec()) {
+            // A value of another kind is no answer then, unless it still is one when it is looked at.
+            let is_refused = self.parking.was_venture(place.order)
+                && replies.len() <= ERROR_BYTES_MAX
+                && replies.to_vec().starts_with(b"-");
+            if !is_refused && (replies.len() > NIL_BYTES_MAX || !apply::is_nil(&replies.to_vec())) {
                 return Some(Blocked::Served(replies));
             }
             replies = ReplyBuffer::default();
@@ -490,7 +540,7 @@ impl Shard {
                 // What there was is gone again. What `$` stands for is still to be found out.
                 return None;
             }
-            if self.parking.set_idle(place.order) {
+            if self.parking.set_idle(place.order) || is_refused {
                 self.serve_keys(&keys);
             }
         }

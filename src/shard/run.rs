@@ -9,8 +9,9 @@ use super::batch::{Encoder, Record, Records};
 use super::slowlog::Origin;
 use super::watch::WatchId;
 use crate::codec::{DecodeError, Reader, push_run, push_varint};
-use crate::command::{Access, CommandSpec, Flags, Handler, KeySpec, find};
+use crate::command::{Access, CommandSpec, Flags, Group, Handler, KeySpec, find, keys_of};
 use crate::resp::{Protocol, ReplyBuffer};
+use crate::storage::Kind;
 use crate::types::Db;
 
 /// One command of a run.
@@ -253,6 +254,28 @@ impl Run {
         }
     }
 
+    /// What its commands of lists and sorted sets add to, in their order.
+    pub(super) fn pushes(&self) -> Vec<Push> {
+        let (mut records, mut args, mut pushes) = (Records::over(&self.log), Vec::new(), Vec::new());
+        for op in &self.ops {
+            let Op::Write { spec } = op else { continue };
+            let Ok(Some(Record::Command { db })) = records.next(&mut args) else { break };
+            let kind = match spec.group {
+                Group::List => Kind::List,
+                Group::SortedSet | Group::Geo => Kind::Zset,
+                _ => continue,
+            };
+            for (at, access) in keys_of(spec, &args).unwrap_or_default() {
+                if matches!(access, Access::Take | Access::Remove | Access::Delete | Access::Read | Access::ReadMeta) {
+                    continue;
+                }
+                let elements_max = if spec.flags.has(Flags::BLOCKING) { 1 } else { (args.len() - at - 1).max(1) };
+                pushes.push(Push { db, key: args[at].to_vec(), kind, elements_max });
+            }
+        }
+        pushes
+    }
+
     /// Whether the run is one transaction.
     pub(crate) fn is_transaction(&self) -> bool {
         self.len() == 1 && matches!(self.ops[0], Op::Transaction { .. })
@@ -409,6 +432,16 @@ pub(crate) struct Submitted {
     pub(crate) ops: usize,
     /// Number of its replies.
     pub(crate) replies: usize,
+}
+
+/// A key that a command adds to.
+pub(super) struct Push {
+    pub(super) db: Db,
+    pub(super) key: Vec<u8>,
+    /// Of what kind its value will be.
+    pub(super) kind: Kind,
+    /// It adds no more than this.
+    pub(super) elements_max: usize,
 }
 
 /// A command with its arguments.
