@@ -131,6 +131,9 @@ pub trait Engine:
     fn set_expiry(&mut self, at: Address<'_>, expires_at: Option<UnixMs>, now: UnixMs) -> StorageResult<bool>;
     /// Creates or replaces a key with the whole value.
     fn put_object(&mut self, at: Address<'_>, object: Object, expires_at: Option<UnixMs>) -> StorageResult<()>;
+    /// Puts a live value, with its expiry and its encoding, also at another key of this engine, in the place of what is
+    /// there; with `take` it leaves its own. Answers whether there was a value.
+    fn transfer(&mut self, from: Address<'_>, to: Address<'_>, take: bool, now: UnixMs) -> StorageResult<bool>;
     /// Removes up to `limit` keys whose expiry is before `now`, oldest first, and reports each.
     /// Deterministic. Returns how many were removed.
     fn expire_due(&mut self, now: UnixMs, limit: usize, removed: &mut dyn FnMut(Db, &[u8])) -> StorageResult<usize>;
@@ -149,6 +152,8 @@ pub trait Engine:
     fn string(&self, at: Address<'_>, now: UnixMs) -> StorageResult<Option<StringValue<'_>>>;
     /// Creates or replaces a key with a string, whatever it held.
     fn set_string(&mut self, at: Address<'_>, value: &[u8], expiry: Expiry, now: UnixMs) -> StorageResult<()>;
+    /// The same, but the string stays text where it is the decimal form of a number.
+    fn set_text(&mut self, at: Address<'_>, value: &[u8], expiry: Expiry, now: UnixMs) -> StorageResult<()>;
     /// Edits the bytes of a string in place, starting from empty when the key is absent; keeps
     /// its expiry. `WrongType` when the key holds another kind. Amortised O(edit) in the hash
     /// engine for appends. After this the encoding is `raw` however short the string is.

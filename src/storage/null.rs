@@ -93,6 +93,10 @@ impl Engine for NullEngine {
         Ok(())
     }
 
+    fn transfer(&mut self, _: Address<'_>, _: Address<'_>, _: bool, _: UnixMs) -> StorageResult<bool> {
+        Ok(false)
+    }
+
     fn expire_due(&mut self, _: UnixMs, _: usize, _: &mut dyn FnMut(Db, &[u8])) -> StorageResult<usize> {
         Ok(0)
     }
@@ -116,6 +120,10 @@ impl Engine for NullEngine {
     }
 
     fn set_string(&mut self, _: Address<'_>, _: &[u8], _: Expiry, _: UnixMs) -> StorageResult<()> {
+        Ok(())
+    }
+
+    fn set_text(&mut self, _: Address<'_>, _: &[u8], _: Expiry, _: UnixMs) -> StorageResult<()> {
         Ok(())
     }
 

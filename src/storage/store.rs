@@ -236,6 +236,11 @@ impl Store {
         self.lsm.iter_mut().chain(self.btree.iter_mut())
     }
 
+    /// Whether one engine keeps both keys.
+    pub fn in_one_engine(&self, one: Address<'_>, other: Address<'_>) -> bool {
+        self.rules.engine_for(one.db, one.key) == self.rules.engine_for(other.db, other.key)
+    }
+
     /// The engine that keeps a key.
     #[inline]
     pub fn engine(&self, db: Db, key: &[u8]) -> &dyn Engine {

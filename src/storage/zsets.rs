@@ -231,6 +231,14 @@ impl ZsetRead<'_> {
         self.len() == 0
     }
 
+    /// Whether it is kept compactly: as a listpack, in Redis's words.
+    pub fn is_compact(&self) -> bool {
+        match self {
+            Self::Native(zset) => zset.is_compact(),
+            Self::Rows(zset) => zset.is_compact(),
+        }
+    }
+
     /// The score of a member.
     pub fn score(&self, member: &[u8]) -> StorageResult<Option<f64>> {
         match self {

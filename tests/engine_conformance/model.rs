@@ -23,6 +23,8 @@ pub(crate) enum Op {
     Remove(Db, Vec<u8>),
     SetExpiry(Db, Vec<u8>, Option<UnixMs>),
     PutObject(Db, Vec<u8>, Object, Option<UnixMs>),
+    /// Moves or, without the flag, copies. A copy does not expire, because no two keys expire at one time.
+    Transfer((Db, Vec<u8>), (Db, Vec<u8>), bool),
     ExpireDue(usize),
     FlushDb(Db),
     SwapDb(Db, Db),
@@ -59,6 +61,15 @@ pub(crate) fn apply(engine: &mut dyn Engine, op: &Op, now: UnixMs) -> Reply {
         Op::SetExpiry(db, key, at) => engine.set_expiry(Address::new(*db, key), *at, now).map(Reply::Bool),
         Op::PutObject(db, key, object, at) => {
             engine.put_object(Address::new(*db, key), object.clone(), *at).map(|()| Reply::Done)
+        }
+        Op::Transfer((from_db, from), (to_db, to), take) => {
+            let to = Address::new(*to_db, to);
+            engine.transfer(Address::new(*from_db, from), to, *take, now).and_then(|found| {
+                if found && !take {
+                    engine.set_expiry(to, None, now)?;
+                }
+                Ok(Reply::Bool(found))
+            })
         }
         Op::ExpireDue(limit) => {
             let mut removed = Vec::new();
@@ -188,6 +199,16 @@ impl Model {
                 };
                 self.keys(*db).insert(key.clone(), Entry { value, expires_at: *expires_at });
                 Reply::Done
+            }
+            Op::Transfer((from_db, from), (to_db, to), take) => {
+                let Some(mut entry) = self.find(*from_db, from, now).cloned() else { return Reply::Bool(false) };
+                if *take {
+                    self.keys(*from_db).remove(from);
+                } else {
+                    entry.expires_at = None;
+                }
+                self.keys(*to_db).insert(to.clone(), entry);
+                Reply::Bool(true)
             }
             Op::ExpireDue(limit) => {
                 let mut due: Vec<(UnixMs, Db, Vec<u8>)> = Vec::new();
@@ -404,11 +425,19 @@ impl Generator {
             }
             70..78 => Op::Remove(db, key),
             78..85 => Op::SetExpiry(db, key, self.maybe_time()),
-            85..90 => {
+            85..89 => {
+                let other = (self.db(), self.key());
+                if other == (db, key.clone()) {
+                    Op::Remove(db, key)
+                } else {
+                    Op::Transfer(other, (db, key), self.below(2) == 0)
+                }
+            }
+            89..92 => {
                 let object = if self.below(2) == 0 { Object::String(self.value()) } else { Object::Hash(self.pairs()) };
                 Op::PutObject(db, key, object, self.maybe_time())
             }
-            90..97 => {
+            92..97 => {
                 self.now.0 += self.below(2000).cast_signed();
                 Op::ExpireDue(self.one_of(5))
             }

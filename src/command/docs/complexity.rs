@@ -38,11 +38,11 @@ const EXCEPTIONS: &[(&str, [&str; 3])] = &[
     ("STRLEN", ["", "O(n)", ""]),
     ("GETRANGE", ["", "O(n)", ""]),
     ("SUBSTR", ["", "O(n)", ""]),
-    // Values are carried whole. What is left behind in a row engine is swept later.
+    // Row engines carry values whole. What is left behind there is swept later.
     ("COPY", ["O(n)", "", ""]),
-    ("MOVE", ["O(n)", "", ""]),
-    ("RENAME", ["O(n)", "", ""]),
-    ("RENAMENX", ["O(n)", "", ""]),
+    ("MOVE", ["O(1)", "O(n)", ""]),
+    ("RENAME", ["O(1), and DEL of what is replaced", "O(n)", ""]),
+    ("RENAMENX", ["O(1)", "O(n)", ""]),
     ("DEL", ["O(N+n)", "O(N), whatever the values", ""]),
     ("UNLINK", ["O(N+n)", "O(N), whatever the values", ""]),
     // One path through a counted tree.

@@ -4,9 +4,9 @@ use crate::command::context::WriteContext;
 use crate::command::cursor::Cursor;
 use crate::command::error::{CommandError, CommandResult, NO_SUCH_KEY, NOT_INTEGER, SYNTAX};
 use crate::resp::Reply;
-use crate::storage::{Address, Object, StorageResult};
+use crate::storage::{Address, StorageResult};
+use crate::types::Db;
 use crate::types::number::parse_i64;
-use crate::types::{Db, UnixMs};
 
 const SAME: CommandError = CommandError::Static("ERR source and destination objects are the same");
 
@@ -30,8 +30,21 @@ fn exists(ctx: &WriteContext<'_>, at: Address<'_>) -> StorageResult<bool> {
     Ok(ctx.engine(at).meta(at, ctx.now)?.is_some())
 }
 
-fn value(ctx: &WriteContext<'_>, at: Address<'_>) -> StorageResult<Option<(Object, Option<UnixMs>)>> {
-    ctx.engine(at).object(at, ctx.now)
+/// Puts the value at `from` also at `to`, or with `take` there instead; answers whether there was a value.
+fn transfer(ctx: &mut WriteContext<'_>, from: Address<'_>, to: Address<'_>, take: bool) -> StorageResult<bool> {
+    let now = ctx.now;
+    if ctx.store.in_one_engine(from, to) {
+        let transferred = ctx.engine_mut(to).transfer(from, to, take, now)?;
+        ctx.dirty += u64::from(transferred);
+        return Ok(transferred);
+    }
+    let Some((object, expires_at)) = ctx.engine(from).object(from, now)? else { return Ok(false) };
+    if take {
+        ctx.engine_mut(from).remove(from, now)?;
+    }
+    ctx.engine_mut(to).put_object(to, object, expires_at)?;
+    ctx.dirty += 1;
+    Ok(true)
 }
 
 /// `RENAME key newkey`
@@ -57,12 +70,7 @@ fn move_value(ctx: &mut WriteContext<'_>, from: &[u8], to: &[u8], replace: bool)
     if !replace && exists(ctx, to)? {
         return if exists(ctx, from)? { Ok(false) } else { Err(NO_SUCH_KEY) };
     }
-    let (object, expires_at) = value(ctx, from)?.ok_or(NO_SUCH_KEY)?;
-    let now = ctx.now;
-    ctx.engine_mut(from).remove(from, now)?;
-    ctx.engine_mut(to).put_object(to, object, expires_at)?;
-    ctx.dirty += 1;
-    Ok(true)
+    if transfer(ctx, from, to, true)? { Ok(true) } else { Err(NO_SUCH_KEY) }
 }
 
 /// What COPY is told to do.
@@ -102,16 +110,9 @@ pub(crate) fn move_destination(db: Db, databases: u16, args: &[&[u8]]) -> Result
 pub(super) fn copy(ctx: &mut WriteContext<'_>, args: &[&[u8]], reply: &mut Reply<'_>) -> CommandResult {
     let CopyOptions { db, replace } = CopyOptions::parse(ctx.db, ctx.shared.databases, args)?;
     let (from, to) = (ctx.at(args[1]), Address::new(db, args[2]));
-    let found = value(ctx, from)?;
-    ctx.count(found.is_some());
-    let copied = match found {
-        Some((object, expires_at)) if replace || !exists(ctx, to)? => {
-            ctx.engine_mut(to).put_object(to, object, expires_at)?;
-            ctx.dirty += 1;
-            true
-        }
-        _ => false,
-    };
+    let found = exists(ctx, from)?;
+    ctx.count(found);
+    let copied = found && (replace || !exists(ctx, to)?) && transfer(ctx, from, to, false)?;
     reply.integer(i64::from(copied));
     Ok(())
 }
@@ -120,16 +121,7 @@ pub(super) fn copy(ctx: &mut WriteContext<'_>, args: &[&[u8]], reply: &mut Reply
 pub(super) fn move_key(ctx: &mut WriteContext<'_>, args: &[&[u8]], reply: &mut Reply<'_>) -> CommandResult {
     let db = move_destination(ctx.db, ctx.shared.databases, args)?;
     let (from, to) = (ctx.at(args[1]), Address::new(db, args[1]));
-    let moved = match value(ctx, from)? {
-        Some((object, expires_at)) if !exists(ctx, to)? => {
-            let now = ctx.now;
-            ctx.engine_mut(from).remove(from, now)?;
-            ctx.engine_mut(to).put_object(to, object, expires_at)?;
-            ctx.dirty += 1;
-            true
-        }
-        _ => false,
-    };
+    let moved = exists(ctx, from)? && !exists(ctx, to)? && transfer(ctx, from, to, true)?;
     reply.integer(i64::from(moved));
     Ok(())
 }

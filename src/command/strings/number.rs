@@ -61,7 +61,10 @@ pub(super) fn incrbyfloat(ctx: &mut WriteContext<'_>, args: &[&[u8]], reply: &mu
         return Err(NOT_FINITE);
     }
     let text = new.to_human_string();
-    ctx.set_string(args[1], text.as_bytes(), Expiry::Keep)?;
+    // Redis keeps the sum as text, whole or not.
+    let (at, now) = (ctx.at(args[1]), ctx.now);
+    ctx.engine_mut(at).set_text(at, text.as_bytes(), Expiry::Keep, now)?;
+    ctx.dirty += 1;
     reply.bulk(text.as_bytes());
     Ok(())
 }

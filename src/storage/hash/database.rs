@@ -383,18 +383,24 @@ impl Database {
 
     /// Removes the key at `position`.
     pub(super) fn remove(&mut self, slot: Slot, hash: u64, position: usize) {
+        if let (_, Some(large)) = self.take(slot, hash, position) {
+            free(large);
+        }
+    }
+
+    /// Removes the key at `position` and gives out its record, and its value where that stands beside the record.
+    pub(super) fn take(&mut self, slot: Slot, hash: u64, position: usize) -> (Blob, Option<Large>) {
         let place = self.slot_mut(slot);
         let table = place.as_mut().expect("the position was found");
         let blob = table.table.swap_remove(hash, position);
         let record = Record::of(&blob);
-        let mut freed = record_bytes(&blob);
-        let mut fields_due = None;
-        if let Payload::Large(index) = record.payload() {
-            let large = table.take_large(index);
-            freed += large.bytes();
-            fields_due = field_due(&large);
-            free(large);
-        }
+        let expires_at = record.expires_at();
+        let large = match record.payload() {
+            Payload::Large(index) => Some(table.take_large(index)),
+            _ => None,
+        };
+        let freed = record_bytes(&blob) + large.as_ref().map_or(0, Large::bytes);
+        let fields_due = large.as_ref().and_then(field_due);
         let group = usize::from(slot.0) / GROUP;
         if table.table.len() == 0 {
             *place = None;
@@ -403,8 +409,9 @@ impl Database {
         self.group_keys[group] -= 1;
         self.keys -= 1;
         self.bytes -= freed;
-        self.change_expiry(slot, hash, record.expires_at(), None);
+        self.change_expiry(slot, hash, expires_at, None);
         self.change_field_expiry(slot, hash, fields_due, None);
+        (blob, large)
     }
 
     /// The same for the index of hashes with fields that expire.

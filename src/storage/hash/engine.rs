@@ -143,7 +143,7 @@ impl HashEngine {
 
     /// A key that has not expired.
     #[inline]
-    fn live(&self, at: Address<'_>, now: UnixMs) -> Option<Found<'_>> {
+    pub(super) fn live(&self, at: Address<'_>, now: UnixMs) -> Option<Found<'_>> {
         self.found(at).filter(|found| !found.record.is_expired(now))
     }
 
@@ -187,6 +187,25 @@ impl HashEngine {
             return None;
         }
         Some(position)
+    }
+
+    /// Creates or replaces a key.
+    #[inline]
+    pub(super) fn put_value(&mut self, at: Address<'_>, expiry: Expiry, value: NewValue<'_>, now: UnixMs) {
+        let hash = hash_of(at.key);
+        let clock = clock_of(now);
+        self.clock = clock;
+        let database = database_mut(&mut self.databases, at.db);
+        let position = database.find(at.slot, hash, at.key);
+        let expires_at = match (expiry, position) {
+            (Expiry::At(time), _) => Some(time),
+            (Expiry::Clear, _) | (Expiry::Keep, None) => None,
+            // What has expired is replaced like any other value, but leaves no expiry behind.
+            (Expiry::Keep, Some(position)) => {
+                database.record(at.slot, position).expires_at().filter(|&time| now <= time)
+            }
+        };
+        database.put((at.slot, hash, at.key), position, expires_at, value, clock);
     }
 
     /// Visits live keys from a cursor on until `visit` wants no more.
@@ -386,6 +405,10 @@ impl Engine for HashEngine {
         Ok(())
     }
 
+    fn transfer(&mut self, from: Address<'_>, to: Address<'_>, take: bool, now: UnixMs) -> StorageResult<bool> {
+        if take { Ok(self.move_value(from, to, now)) } else { self.copy_value(from, to, now) }
+    }
+
     fn expire_due(&mut self, now: UnixMs, limit: usize, removed: &mut dyn FnMut(Db, &[u8])) -> StorageResult<usize> {
         for count in 0..limit {
             let first = self.databases.iter_mut().enumerate().filter_map(|(number, database)| {
@@ -438,20 +461,16 @@ impl Engine for HashEngine {
 
     #[inline]
     fn set_string(&mut self, at: Address<'_>, value: &[u8], expiry: Expiry, now: UnixMs) -> StorageResult<()> {
-        let hash = hash_of(at.key);
-        let clock = clock_of(now);
-        self.clock = clock;
-        let database = database_mut(&mut self.databases, at.db);
-        let position = database.find(at.slot, hash, at.key);
-        let expires_at = match (expiry, position) {
-            (Expiry::At(time), _) => Some(time),
-            (Expiry::Clear, _) | (Expiry::Keep, None) => None,
-            // What has expired is replaced like any other value, but leaves no expiry behind.
-            (Expiry::Keep, Some(position)) => {
-                database.record(at.slot, position).expires_at().filter(|&time| now <= time)
-            }
+        self.put_value(at, expiry, string_value(value), now);
+        Ok(())
+    }
+
+    fn set_text(&mut self, at: Address<'_>, value: &[u8], expiry: Expiry, now: UnixMs) -> StorageResult<()> {
+        let value = match string_value(value) {
+            NewValue::Inline(_) => NewValue::Inline(Payload::Bytes { bytes: value, edited: false }),
+            large => large,
         };
-        database.put((at.slot, hash, at.key), position, expires_at, string_value(value), clock);
+        self.put_value(at, expiry, value, now);
         Ok(())
     }
 

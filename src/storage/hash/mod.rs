@@ -67,6 +67,7 @@ mod stream;
 mod streams;
 #[cfg(test)]
 mod tests;
+mod transfer;
 mod zsets;
 
 use std::sync::Arc;

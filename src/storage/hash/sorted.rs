@@ -173,6 +173,11 @@ impl<'a> SortedSet<'a> {
         Self(Form::Large(zset))
     }
 
+    /// Whether it is kept compactly.
+    pub fn is_compact(&self) -> bool {
+        matches!(self.0, Form::Compact(_))
+    }
+
     /// Number of members.
     pub fn len(&self) -> u64 {
         match self.0 {

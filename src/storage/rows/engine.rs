@@ -39,6 +39,15 @@ fn string_body(value: &[u8], number: &mut [u8; 8]) -> Shape {
     }
 }
 
+/// The expiry of a key that is written.
+fn expires_at(old: Option<super::keys::Known>, expiry: Expiry, now: UnixMs) -> Option<UnixMs> {
+    match expiry {
+        Expiry::Clear => None,
+        Expiry::Keep => old.filter(|known| known.is_live(now)).and_then(|known| known.expires_at),
+        Expiry::At(at) => Some(at),
+    }
+}
+
 impl RowEngine {
     /// Puts a string in the place of whatever was there.
     fn put_string(
@@ -52,6 +61,16 @@ impl RowEngine {
         let shape = string_body(value, &mut number);
         let body = if shape == Shape::Int { &number[..] } else { value };
         let meta = Meta { expires_at, ..Meta::new(shape, at.key, body) };
+        self.replace(at, old, Some(&meta))
+    }
+
+    /// Makes a collection report the encoding of large ones, as one does that once was large.
+    fn make_big(&mut self, at: Address<'_>) -> StorageResult<()> {
+        let old = self.known(at)?;
+        let read =
+            self.read_key(&self.reads(), at, |meta| Ok((meta.shape, meta.expires_at, meta.big, meta.body.to_vec())));
+        let Some((shape, expires_at, false, body)) = read? else { return Ok(()) };
+        let meta = Meta { expires_at, big: true, ..Meta::new(shape, at.key, &body) };
         self.replace(at, old, Some(&meta))
     }
 
@@ -230,6 +249,32 @@ impl Engine for RowEngine {
         }
     }
 
+    fn transfer(&mut self, from: Address<'_>, to: Address<'_>, take: bool, now: UnixMs) -> StorageResult<bool> {
+        let found = self.read_live(&self.reads(), from, now, |meta| {
+            let body = if meta.shape.is_collection() { Vec::new() } else { meta.body.to_vec() };
+            Ok((meta.shape, meta.edited, meta.big, meta.expires_at, body))
+        })?;
+        let Some((shape, edited, big, expires_at, body)) = found else { return Ok(false) };
+        if !shape.is_collection() {
+            if take {
+                self.remove(from, now)?;
+            }
+            let old = self.known(to)?;
+            let meta = Meta { expires_at, edited, ..Meta::new(shape, to.key, &body) };
+            self.replace(to, old, Some(&meta))?;
+            return Ok(true);
+        }
+        let Some((object, expires_at)) = self.object(from, now)? else { return Ok(false) };
+        if take {
+            self.remove(from, now)?;
+        }
+        self.put_object(to, object, expires_at)?;
+        if big {
+            self.make_big(to)?;
+        }
+        Ok(true)
+    }
+
     fn expire_due(&mut self, now: UnixMs, limit: usize, removed: &mut dyn FnMut(Db, &[u8])) -> StorageResult<usize> {
         self.remove_expired(now, limit, removed)
     }
@@ -263,12 +308,14 @@ impl Engine for RowEngine {
 
     fn set_string(&mut self, at: Address<'_>, value: &[u8], expiry: Expiry, now: UnixMs) -> StorageResult<()> {
         let old = self.known(at)?;
-        let expires_at = match expiry {
-            Expiry::Clear => None,
-            Expiry::Keep => old.filter(|known| known.is_live(now)).and_then(|known| known.expires_at),
-            Expiry::At(at) => Some(at),
-        };
-        self.put_string(at, old, value, expires_at)
+        self.put_string(at, old, value, expires_at(old, expiry, now))
+    }
+
+    fn set_text(&mut self, at: Address<'_>, value: &[u8], expiry: Expiry, now: UnixMs) -> StorageResult<()> {
+        let old = self.known(at)?;
+        let expires_at = expires_at(old, expiry, now);
+        let meta = Meta { expires_at, ..Meta::new(Shape::Bytes, at.key, value) };
+        self.replace(at, old, Some(&meta))
     }
 
     fn edit_string(&mut self, at: Address<'_>, now: UnixMs, edit: &mut dyn FnMut(&mut Vec<u8>)) -> StorageResult<()> {

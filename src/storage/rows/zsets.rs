@@ -111,6 +111,11 @@ impl<'a> RowZset<'a> {
         Self { reads, head }
     }
 
+    /// Whether it is kept compactly.
+    pub fn is_compact(&self) -> bool {
+        !self.head.big
+    }
+
     /// Number of members.
     pub fn len(&self) -> u64 {
         self.head.tree.len()
