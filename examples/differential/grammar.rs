@@ -1,6 +1,6 @@
 //! Commands as grammars, and random commands from them.
 //!
-//! A line of the file is `weight how NAME pattern` (with `how!`, no argument is ever left out or added), `config name value value …`, or
+//! A line of the file is `weight how NAME pattern` (with `weight~`, only in one round of four; with `how!`, no argument is ever left out or added), `config name value value …`, or
 //! `look how NAME … KEY …`. In a pattern, words stand for themselves,
 //! `<name>` is a random value (see `values.rs`), `<=text>` is a word with signs in it, `( … )` groups, `|` separates alternatives, and after a group or a
 //! word `?` makes it optional, `*` stands for none to three, `+` for one to three.
@@ -64,6 +64,8 @@ enum Pattern {
 
 struct Template {
     weight: u64,
+    /// Only in one round of four.
+    seldom: bool,
     how: How,
     /// Never with an argument too few or too many.
     strict: bool,
@@ -95,14 +97,14 @@ impl Grammar {
                 grammar.looks.push((words[2..].join(" "), how));
                 continue;
             }
-            let weight = words[0].parse().unwrap_or_else(|_| panic!("no weight: {line}"));
+            let weight = words[0].trim_end_matches('~').parse().unwrap_or_else(|_| panic!("no weight: {line}"));
             let how = How::named(words[1].trim_end_matches('!')).unwrap_or_else(|| panic!("no way to compare: {line}"));
             let mut tokens = tokens(&words[3..].join(" "));
             tokens.reverse();
             let pattern = alternatives(&mut tokens);
             assert!(tokens.is_empty(), "more ) than (: {line}");
-            let strict = words[1].ends_with('!');
-            grammar.templates.push(Template { weight, how, strict, name: words[2].to_owned(), pattern });
+            let (seldom, strict) = (words[0].ends_with('~'), words[1].ends_with('!'));
+            grammar.templates.push(Template { weight, seldom, how, strict, name: words[2].to_owned(), pattern });
         }
         grammar
     }
@@ -140,10 +142,14 @@ impl Grammar {
             round.push(Command::fixed(&format!("CONFIG SET {name} {value}")));
         }
         let mut values = Values::new(rng);
-        let total = self.templates.iter().map(|template| template.weight).sum();
+        let seldom = values.chance(4);
+        // With `--only`, all that is left may be seldom.
+        let seldom = seldom || self.templates.iter().all(|template| template.seldom);
+        let drawn = || self.templates.iter().filter(|template| seldom || !template.seldom);
+        let total = drawn().map(|template| template.weight).sum();
         for _ in 0..commands {
             let mut chosen = values.below(total);
-            let template = self.templates.iter().find(|template| {
+            let template = drawn().find(|template| {
                 let found = chosen < template.weight;
                 chosen = chosen.saturating_sub(template.weight);
                 found

@@ -2,7 +2,6 @@
 
 use kvorum::types::glob;
 
-use super::grammar::Command;
 use super::reply::Value;
 
 struct Entry {
@@ -10,6 +9,12 @@ struct Entry {
     expected: String,
     found: String,
     seen: u64,
+}
+
+impl Entry {
+    fn line(&self) -> String {
+        format!("{} | {} | {}", self.command, self.expected, self.found)
+    }
 }
 
 /// The list: lines of `command | reference's reply | other's reply`, each a glob pattern, after comments that say why.
@@ -26,11 +31,11 @@ impl Known {
         Self(entries.collect())
     }
 
-    /// Whether a difference is in the list.
-    pub(crate) fn covers(&mut self, command: &Command, expected: &Value, found: &Value) -> bool {
+    /// Whether a difference is in the list; `command` is a line for redis-cli.
+    pub(crate) fn covers(&mut self, command: &str, expected: &Value, found: &Value) -> bool {
         let matches = |pattern: &str, text: String| glob::matches(pattern.as_bytes(), text.as_bytes(), true);
         let entry = self.0.iter_mut().find(|entry| {
-            matches(&entry.command, command.to_string())
+            matches(&entry.command, command.to_owned())
                 && matches(&entry.expected, expected.to_string())
                 && matches(&entry.found, found.to_string())
         });
@@ -39,6 +44,8 @@ impl Known {
 
     pub(crate) fn summary(&self) -> String {
         let seen: u64 = self.0.iter().map(|entry| entry.seen).sum();
-        format!("{seen} replies differ as known.txt says")
+        let unseen = self.0.iter().filter(|entry| entry.seen == 0);
+        let unseen: Vec<String> = unseen.map(|entry| format!("\n  not met: {}", entry.line())).collect();
+        format!("{seen} replies differ as known.txt says{}", unseen.concat())
     }
 }

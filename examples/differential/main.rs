@@ -5,6 +5,7 @@
 //! and thresholds of its own, so a difference can be reproduced from its round alone; it is shrunk to a minimal
 //! sequence and printed as a script for redis-cli. Differences that are meant are listed in `known.txt`.
 
+mod geo;
 mod grammar;
 mod known;
 mod reply;

@@ -19,8 +19,11 @@ pub(crate) enum How {
     Near,
     /// Only the kind of reply and the number of its elements.
     Shape,
-    /// Byte by byte, but only for servers whose encodings are Redis's.
+    /// Byte by byte, but only for servers whose encodings are Redis's. `TYPE` is asked before, and `known.txt` sees it in
+    /// parentheses behind the command, with the key's mark.
     Encoding,
+    /// As `geo.rs` says.
+    Geo,
 }
 
 /// How far apart integers that depend on the clock may be: milliseconds, and so many seconds more than enough.
@@ -37,6 +40,7 @@ impl How {
             "near" => Self::Near,
             "shape" => Self::Shape,
             "encoding" => Self::Encoding,
+            "geo" => Self::Geo,
             _ => return None,
         })
     }
@@ -106,8 +110,15 @@ impl Value {
         matches!(self, Self::Error(_))
     }
 
+    pub(crate) fn bytes(&self) -> Option<&[u8]> {
+        match self {
+            Self::Bulk(bytes) => Some(bytes),
+            _ => None,
+        }
+    }
+
     /// The array with its elements, or groups of so many, in order.
-    fn sorted(&self, width: usize) -> Self {
+    pub(crate) fn sorted(&self, width: usize) -> Self {
         let Self::Array(elements) = self else { return self.clone() };
         let mut groups: Vec<&[Self]> = elements.chunks(width).collect();
         groups.sort();

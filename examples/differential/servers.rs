@@ -1,10 +1,12 @@
 //! Connections, and the comparison of a round's replies.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::sync::Arc;
 
+use super::geo::Search;
 use super::grammar::Command;
 use super::known::Known;
 use super::reply::{How, Value, end_of};
@@ -61,11 +63,108 @@ impl Server {
 }
 
 fn encode(command: &Command, out: &mut Vec<u8>) {
-    write!(out, "*{}\r\n", command.args.len()).expect("vectors take everything");
-    for arg in &command.args {
+    encode_args(&command.args, out);
+}
+
+fn encode_args(args: &[Vec<u8>], out: &mut Vec<u8>) {
+    write!(out, "*{}\r\n", args.len()).expect("vectors take everything");
+    for arg in args {
         write!(out, "${}\r\n", arg.len()).expect("vectors take everything");
         out.extend_from_slice(arg);
         out.extend_from_slice(b"\r\n");
+    }
+}
+
+/// What is sent for a command of a round: often it alone, sometimes with others that say how to judge its reply.
+struct Exchange {
+    before: Option<Vec<Vec<u8>>>,
+    after: Vec<Vec<Vec<u8>>>,
+}
+
+impl Exchange {
+    fn of(command: &Command) -> Self {
+        match (command.how, command.args.last()) {
+            (How::Encoding, Some(key)) => Self { before: Some(vec![b"TYPE".to_vec(), key.clone()]), after: Vec::new() },
+            (How::Geo, _) => {
+                let search = Search::of(&command.args);
+                Self { before: Some(search.before()), after: search.after() }
+            }
+            _ => Self { before: None, after: Vec::new() },
+        }
+    }
+
+    fn encode(&self, command: &Command, out: &mut Vec<u8>) {
+        self.before.iter().for_each(|args| encode_args(args, out));
+        encode(command, out);
+        self.after.iter().for_each(|args| encode_args(args, out));
+    }
+
+    /// The replies to all of it.
+    fn receive(&self, server: &mut Server) -> Vec<Vec<u8>> {
+        let count = usize::from(self.before.is_some()) + 1 + self.after.len();
+        (0..count).map(|_| server.receive().to_vec()).collect()
+    }
+
+    /// The reply to the command itself.
+    fn own<'r>(&self, replies: &'r [Vec<u8>]) -> &'r [u8] {
+        &replies[usize::from(self.before.is_some())]
+    }
+}
+
+/// Keys whose values commands have met that change encodings in Redis where they change nothing else, and what became of
+/// them: `known.txt` sees the marks. Those that SORT has met are `sorted` if they are sorted sets, those that SETBIT and
+/// BITFIELD have met `bits` if they are strings.
+#[derive(Default)]
+struct Marks {
+    sorted: HashSet<Vec<u8>>,
+    bits: HashSet<Vec<u8>>,
+}
+
+impl Marks {
+    fn follow(&mut self, command: &Command) {
+        let (name, args) = (command.args[0].to_ascii_uppercase(), &command.args[1..]);
+        for (marks, names) in
+            [(&mut self.sorted, [&b"SORT"[..], b"SORT_RO"]), (&mut self.bits, [&b"SETBIT"[..], b"BITFIELD"])]
+        {
+            match (&name[..], args) {
+                (name, [key, ..]) if names.contains(&name) => {
+                    marks.insert(key.clone());
+                }
+                (b"RENAME" | b"RENAMENX" | b"COPY", [from, to, ..]) if marks.contains(from) => {
+                    marks.insert(to.clone());
+                }
+                (b"DEL" | b"UNLINK", keys) => keys.iter().for_each(|key| {
+                    marks.remove(key);
+                }),
+                _ => {}
+            }
+        }
+    }
+
+    /// What stands behind a command: the type that was asked for, and the key's mark.
+    fn of(&self, command: &Command, kind: Option<&[u8]>) -> String {
+        let Some(kind) = kind else {
+            let sorted = command.args.get(1).is_some_and(|key| self.sorted.contains(key));
+            return if sorted { " (sorted)".to_owned() } else { String::new() };
+        };
+        let (marks, mark) = match kind {
+            b"zset" => (&self.sorted, "sorted"),
+            _ => (&self.bits, "bits"),
+        };
+        let marked = matches!(kind, b"zset" | b"string") && command.args.last().is_some_and(|key| marks.contains(key));
+        let kind = String::from_utf8_lossy(kind);
+        if marked { format!(" ({kind}, {mark})") } else { format!(" ({kind})") }
+    }
+}
+
+/// Whether replies that differ as bytes are as good as equal.
+fn agree(command: &Command, exchange: &Exchange, expected: &[Vec<u8>], found: &[Vec<u8>]) -> bool {
+    match command.how {
+        How::Geo => {
+            let values = |replies: &[Vec<u8>]| replies.iter().map(|reply| Value::read(reply)).collect::<Vec<_>>();
+            Search::of(&command.args).agree(&values(expected), &values(found))
+        }
+        how => how.agree(exchange.own(expected), exchange.own(found)),
     }
 }
 
@@ -75,7 +174,7 @@ pub(crate) struct Difference {
     pub(crate) index: usize,
     /// Position of the server among all.
     pub(crate) server: usize,
-    command: Command,
+    command: String,
     expected: (Arc<str>, Value),
     found: (Arc<str>, Value),
 }
@@ -92,33 +191,42 @@ impl fmt::Display for Difference {
 pub(crate) fn compare(servers: &mut [Server], round: &[Command], known: &mut Known) -> Result<u64, Box<Difference>> {
     let mut refused = 0;
     let mut failure = None;
+    let mut marks = Marks::default();
     let mut request = Vec::new();
     for (number, batch) in round.chunks(BATCH).enumerate() {
         request.clear();
-        batch.iter().for_each(|command| encode(command, &mut request));
+        let exchanges: Vec<Exchange> = batch.iter().map(Exchange::of).collect();
+        batch.iter().zip(&exchanges).for_each(|(command, exchange)| exchange.encode(command, &mut request));
         servers.iter_mut().for_each(|server| server.send(&request));
-        for (index, command) in batch.iter().enumerate() {
+        for (index, (command, exchange)) in batch.iter().zip(&exchanges).enumerate() {
             let (reference, others) = servers.split_first_mut().expect("there is a reference");
             let name = reference.name.clone();
-            let expected = reference.receive();
-            refused += u64::from(expected[0] == b'-');
+            marks.follow(command);
+            let expected = exchange.receive(reference);
+            refused += u64::from(exchange.own(&expected)[0] == b'-');
             for (server, other) in others.iter_mut().enumerate() {
                 let skipped = command.how == How::Encoding && !other.name.ends_with("hash");
-                let other_name = other.name.clone();
-                let found = other.receive();
-                if skipped || expected == found || command.how.agree(expected, found) || failure.is_some() {
+                let found = exchange.receive(other);
+                if skipped || expected == found || failure.is_some() || agree(command, exchange, &expected, &found) {
                     continue;
                 }
-                let (expected, found) = (Value::read(expected), Value::read(found));
-                if known.covers(command, &expected, &found) {
+                // All replies, where the command's own may be the same.
+                let shown = |replies: &[Vec<u8>]| match command.how {
+                    How::Geo => Value::Array(replies.iter().map(|reply| Value::read(reply)).collect()),
+                    _ => Value::read(exchange.own(replies)),
+                };
+                let kind = (command.how == How::Encoding).then(|| expected[0][1..].trim_ascii_end());
+                let line = command.to_string() + &marks.of(command, kind);
+                let (expected, found) = (shown(&expected), shown(&found));
+                if known.covers(&line, &expected, &found) {
                     continue;
                 }
                 failure = Some(Box::new(Difference {
                     index: number * BATCH + index,
                     server: server + 1,
-                    command: command.clone(),
+                    command: line,
                     expected: (name.clone(), expected),
-                    found: (other_name, found),
+                    found: (other.name.clone(), found),
                 }));
             }
         }
