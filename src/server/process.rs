@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use parking_lot::{Mutex, RwLock};
+use parking_lot::RwLock;
 use tokio::sync::Notify;
 
 use super::clients::Clients;
@@ -13,6 +13,7 @@ use super::datadir::DataDir;
 use super::memory;
 use super::monitor::Monitors;
 use super::router::Router;
+use super::save::Saves;
 use super::settings::Settings;
 use super::stats::Stats;
 use crate::command::{CommandError, CommandSpec, Flags, Handler, ServerCommand};
@@ -66,16 +67,6 @@ struct Pause {
     over: Notify,
 }
 
-/// How the process ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ShutdownMode {
-    /// Keep everything; take a snapshot first when `save` is asked for.
-    Graceful {
-        /// Take a snapshot.
-        save: bool,
-    },
-}
-
 /// The shards, and what they have in common.
 pub struct Data {
     /// Which shard has which slots.
@@ -126,10 +117,10 @@ pub struct Server {
     over_memory: AtomicBool,
     /// All shards take snapshots, one after the other.
     pub(super) saving: AtomicBool,
-    /// The last RDB file could not be written.
-    pub(super) rdb_failed: AtomicBool,
+    /// The RDB files that were written.
+    pub saves: Saves,
     pause: Pause,
-    shutdown: Mutex<Option<ShutdownMode>>,
+    shutdown: AtomicBool,
     shutdown_asked: Notify,
 }
 
@@ -145,6 +136,8 @@ impl Server {
     ) -> Arc<Self> {
         let random = [clock::entropy(), clock::entropy(), clock::entropy()];
         let run_id = format!("{:016x}{:016x}{:08x}", random[0], random[1], random[2] as u32);
+        // Those that were made again from the log.
+        let changes = router.shards().map(|shard| shard.stats.dirty.load(Ordering::Relaxed)).sum();
         let server = Self {
             settings,
             limits: HotLimits::default(),
@@ -165,9 +158,9 @@ impl Server {
             port,
             over_memory: AtomicBool::new(false),
             saving: AtomicBool::new(false),
-            rdb_failed: AtomicBool::new(false),
+            saves: Saves::new(clock::now().0, changes),
             pause: Pause::default(),
-            shutdown: Mutex::new(None),
+            shutdown: AtomicBool::new(false),
             shutdown_asked: Notify::new(),
         };
         server.apply_settings();
@@ -263,22 +256,22 @@ impl Server {
     }
 
     /// Asks the process to end.
-    pub fn ask_shutdown(&self, mode: ShutdownMode) {
-        *self.shutdown.lock() = Some(mode);
+    pub fn ask_shutdown(&self) {
+        self.shutdown.store(true, Ordering::Relaxed);
         self.shutdown_asked.notify_one();
     }
 
     /// Takes back that the process should end; answers whether it was going to.
     pub fn abort_shutdown(&self) -> bool {
-        self.shutdown.lock().take().is_some()
+        self.shutdown.swap(false, Ordering::Relaxed)
     }
 
     /// Waits until the process is asked to end.
-    pub async fn shutdown_asked(&self) -> ShutdownMode {
+    pub async fn shutdown_asked(&self) {
         loop {
             self.shutdown_asked.notified().await;
-            if let Some(mode) = *self.shutdown.lock() {
-                return mode;
+            if self.shutdown.load(Ordering::Relaxed) {
+                return;
             }
         }
     }

@@ -13,7 +13,7 @@ use super::banner::{BannerFacts, banner};
 use super::clients::Client;
 use super::cluster::{ClusterNode, ClusterNodeOptions, controller};
 use super::datadir::DataDir;
-use super::process::{Data, Server, ShutdownMode};
+use super::process::{Data, Server};
 use super::router::{Router, Target, equal_ranges};
 use super::settings::{Setting, Settings};
 use super::shards::ShardFactory;
@@ -97,8 +97,8 @@ pub async fn run(settings: Arc<Settings>) -> anyhow::Result<()> {
         tokio::spawn(controller::follow(Arc::downgrade(&server), Arc::clone(node)));
     }
     tokio::spawn(follow_snapshots(Arc::clone(&server), alone.clone()));
-    let ShutdownMode::Graceful { save } = until_asked(&server).await?;
-    shut_down(&server, alone.as_deref(), save).await;
+    until_asked(&server).await?;
+    shut_down(&server, alone.as_deref()).await;
     Ok(())
 }
 
@@ -259,6 +259,7 @@ async fn keep_house(server: Arc<Server>) {
         server.sample_memory();
         server.stats.sample_rates(clock::now().0);
         server.close_idle_clients();
+        server.obey_save_points();
     }
 }
 
@@ -305,16 +306,33 @@ fn straggler(server: &Server) -> Option<Arc<Shard>> {
         .map(Arc::clone)
 }
 
-/// Waits for a signal or the SHUTDOWN command.
-async fn until_asked(server: &Server) -> anyhow::Result<ShutdownMode> {
+/// Waits for a signal or the SHUTDOWN command, and writes the file that a signal asks for; SHUTDOWN has done so.
+async fn until_asked(server: &Arc<Server>) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let mode = tokio::select! {
-        mode = server.shutdown_asked() => mode,
-        _ = terminate.recv() => { tracing::info!("SIGTERM"); ShutdownMode::Graceful { save: false } }
-        _ = interrupt.recv() => { tracing::info!("SIGINT"); ShutdownMode::Graceful { save: false } }
-    };
-    Ok(mode)
+    loop {
+        let (name, setting) = tokio::select! {
+            () = server.shutdown_asked() => return Ok(()),
+            _ = terminate.recv() => ("SIGTERM", Setting::ShutdownOnSigterm),
+            _ = interrupt.recv() => ("SIGINT", Setting::ShutdownOnSigint),
+        };
+        tracing::info!("{name}");
+        let flags = server.settings.string(setting);
+        let has = |flag: &str| flags.split(' ').any(|word| word == flag);
+        if !server.saves_at_end(has("save"), has("nosave")) {
+            return Ok(());
+        }
+        match server.save_at_end().await {
+            Ok(()) => return Ok(()),
+            Err(error) if has("force") => {
+                tracing::error!(%error, "the file could not be written");
+                return Ok(());
+            }
+            Err(error) => {
+                tracing::error!(%error, "{name}, but the file could not be written: the process does not end")
+            }
+        }
+    }
 }
 
 /// The result, unless it takes too long.
@@ -328,13 +346,10 @@ async fn close_log(server: &Server) -> anyhow::Result<()> {
     Ok(closed.context("the disk does not answer")???)
 }
 
-async fn shut_down(server: &Arc<Server>, alone: Option<&Metadata>, save: bool) {
+async fn shut_down(server: &Arc<Server>, alone: Option<&Metadata>) {
     tracing::info!("shutting down");
     if let Some(node) = &server.cluster {
         controller::hand_everything_over(node).await;
-    }
-    if save && let Err(error) = server.snapshot().await {
-        tracing::warn!(%error, "the snapshot asked for with the shutdown failed; the log has everything");
     }
     // On a full disk the groups wait for the log, and could not end before it gives up.
     let closed_early = if server.log.is_stalled().is_some() { Some(close_log(server).await) } else { None };

@@ -12,7 +12,7 @@ use crate::limits::{FORWARD_PATIENCE, FORWARD_RETRY};
 use crate::raft::SnapshotError;
 use crate::shard::{Shard, clock};
 use crate::storage::EngineKind;
-use crate::types::{Db, NodeId, UnixMs};
+use crate::types::{Db, NodeId};
 
 /// How often a snapshot under way is looked after by who waits to take the next.
 const SNAPSHOT_POLL: Duration = Duration::from_millis(5);
@@ -184,11 +184,6 @@ impl Server {
     /// Bytes of commands that wait for the next log entries.
     pub fn waiting_bytes(&self) -> u64 {
         self.sum(|shard| shard.waiting_bytes() as u64)
-    }
-
-    /// When the oldest of the shards' last snapshots was finished: what was written before is in all of them.
-    pub fn snapshot_last(&self) -> Option<UnixMs> {
-        self.router().shards().map(|shard| shard.stats.snapshot_last()).min().flatten()
     }
 
     /// Whether a snapshot of any shard is being taken.

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::Poll;
 
 use super::{Call, DONE, Executed, late_error, late_ok};
@@ -10,7 +11,6 @@ use crate::command::CommandError;
 use crate::command::error::SYNTAX;
 use crate::raft::SnapshotError;
 use crate::server::dispatch::lossy;
-use crate::server::process::ShutdownMode;
 use crate::server::save::SaveError;
 
 type SaveResult = Result<(), SaveError>;
@@ -81,24 +81,26 @@ fn log_failure(result: &SaveResult) {
 
 /// `LASTSAVE`
 pub(super) fn lastsave(call: &mut Call<'_>) -> Executed {
-    let at_ms = call.server.snapshot_last().map_or(call.server.started_ms, |at| at.0);
+    let at_ms = call.server.saves.last_ms.load(Ordering::Relaxed);
     call.integer(at_ms / 1000)
 }
 
 /// `SHUTDOWN [NOSAVE | SAVE] [NOW] [FORCE] [ABORT]`
 pub(super) fn shutdown(call: &mut Call<'_>) -> Executed {
-    let (mut save, mut no_save, mut hurry, mut abort) = (false, false, false, false);
+    const FAILED: &str = "ERR Errors trying to SHUTDOWN. Check logs.";
+    let (mut save, mut no_save, mut now, mut force, mut abort) = (false, false, false, false, false);
     for option in &call.args[1..] {
         match lossy(option).to_ascii_lowercase().as_str() {
             "save" => save = true,
             "nosave" => no_save = true,
-            // There are no replicas to wait for, and nothing that could be forced past.
-            "now" | "force" => hurry = true,
+            // There are no replicas to wait for.
+            "now" => now = true,
+            "force" => force = true,
             "abort" => abort = true,
             _ => return Err(SYNTAX),
         }
     }
-    if (save && no_save) || (abort && (save || no_save || hurry)) {
+    if (save && no_save) || (abort && (save || no_save || now || force)) {
         return Err(SYNTAX);
     }
     if abort {
@@ -109,7 +111,23 @@ pub(super) fn shutdown(call: &mut Call<'_>) -> Executed {
         return call.ok();
     }
     tracing::warn!(client = %call.session.client.peer, "User requested shutdown...");
-    call.server.ask_shutdown(ShutdownMode::Graceful { save });
-    call.session.closing = true;
-    DONE
+    if !call.server.saves_at_end(save, no_save) {
+        call.server.ask_shutdown();
+        call.session.closing = true;
+        return DONE;
+    }
+    let (server, protocol) = (Arc::clone(call.server), call.session.protocol);
+    Ok(Some(Box::pin(async move {
+        match server.save_at_end().await {
+            Err(error) if !force => {
+                tracing::error!(%error, "the file could not be written, so the process does not end");
+                return late_error(&server, protocol, FAILED);
+            }
+            Err(error) => tracing::error!(%error, "the file could not be written"),
+            Ok(()) => {}
+        }
+        server.ask_shutdown();
+        // Nothing is answered any more; the connection ends with the process.
+        std::future::pending().await
+    })))
 }

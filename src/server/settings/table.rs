@@ -136,10 +136,21 @@ settings! {
         BtreeMapBytes: "btree-map-bytes", Kind::Bytes { min: 16 * MIB, max: 1 << 46 }, "1024gb", START;
     }
     Durability {
+        /// Save points: when more than so many seconds have passed since the last RDB file and so many changes were made, the
+        /// next is written, and one at the end of the process. For others to read: writes are durable by the log. (Redis's
+        /// default is `3600 1 300 100 60 10000`.)
+        Save: "save", words(special::save, "pairs of seconds and changes"), "", RUNTIME;
         /// Name of the RDB file that SAVE and BGSAVE write into `dir`, for Redis and for `kvorum import`. The server
         /// does not read it.
         Dbfilename: "dbfilename", one(special::file_name, "a file name"), "dump.rdb",
             RUNTIME.protected();
+        /// Whether an RDB file is written at SIGINT, as with SHUTDOWN: by default if there are save points. Without `force` the
+        /// process goes on when it cannot be written.
+        ShutdownOnSigint: "shutdown-on-sigint",
+            words(special::shutdown_flags, "words of default, save, nosave, now, force"), "default", RUNTIME;
+        /// The same at SIGTERM.
+        ShutdownOnSigterm: "shutdown-on-sigterm",
+            words(special::shutdown_flags, "words of default, save, nosave, now, force"), "default", RUNTIME;
         /// Whether long strings in RDB files are compressed.
         Rdbcompression: "rdbcompression", Kind::Bool, "yes", RUNTIME;
         /// Whether RDB files end with a checksum.
@@ -259,9 +270,6 @@ settings! {
             one(special::keyspace_events, "letters of Ag$lshzxeKEtmdn"), "", COMPAT;
         /// Milliseconds after which a running script makes the server answer BUSY.
         BusyReplyThreshold: "busy-reply-threshold" | "lua-time-limit", COUNT, "5000", COMPAT;
-        /// Save points of Redis. This server takes snapshots by the growth of its log instead; see
-        /// `snapshot-log-bytes`. (Redis's default is `3600 1 300 100 60 10000`.)
-        Save: "save", words(special::save, "pairs of seconds and changes"), "", COMPAT;
         /// Name of Redis's append-only file. This server's log has its own files.
         Appendfilename: "appendfilename", one(special::file_name, "a file name"),
             "appendonly.aof", COMPAT_START;
@@ -288,7 +296,7 @@ settings! {
         RdbSaveIncrementalFsync: "rdb-save-incremental-fsync", Kind::Bool, "yes", COMPAT;
         /// Whether Redis removes dumps used for replication.
         RdbDelSyncFiles: "rdb-del-sync-files", Kind::Bool, "no", COMPAT;
-        /// Whether Redis refuses writes after a failed background save.
+        /// Whether Redis refuses writes after a failed background save. Here the log has them.
         StopWritesOnBgsaveError: "stop-writes-on-bgsave-error", Kind::Bool, "yes", COMPAT;
         /// How deeply RESTORE checks its payload.
         SanitizeDumpPayload: "sanitize-dump-payload", Kind::Enum(&["no", "yes", "clients"]), "no", COMPAT;
@@ -394,12 +402,6 @@ settings! {
         /// The scores that `oom-score-adj` sets.
         OomScoreAdjValues: "oom-score-adj-values",
             words(special::oom_scores, "three numbers from -2000 to 2000"), "0 200 800", COMPAT;
-        /// What SIGINT does in Redis. Here it always ends the server cleanly.
-        ShutdownOnSigint: "shutdown-on-sigint",
-            words(special::shutdown_flags, "words of default, save, nosave, now, force"), "default", COMPAT;
-        /// What SIGTERM does in Redis. Here it always ends the server cleanly.
-        ShutdownOnSigterm: "shutdown-on-sigterm",
-            words(special::shutdown_flags, "words of default, save, nosave, now, force"), "default", COMPAT;
         /// Seconds Redis waits for replicas before it ends.
         ShutdownTimeout: "shutdown-timeout", SMALL_COUNT, "10", COMPAT;
         /// Whether to run in the background. This server stays in the foreground: only `no` is accepted.

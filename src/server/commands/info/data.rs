@@ -9,29 +9,34 @@ use crate::server::whole::KeyCount;
 use crate::shard::clock;
 use crate::types::ReadPolicy;
 
-/// Snapshots stand for Redis's dumps, and the raft log for its append-only file.
+/// The raft log stands for Redis's append-only file, and snapshots for rewriting it.
 pub(super) fn persistence(out: &mut Writer, server: &Server) {
     let router = server.router();
     let now = clock::now();
     let snapshot_running = u8::from(server.snapshot_running());
     let seconds = |ms: Option<i64>| ms.map_or(-1, |ms| ms / 1000);
+    let saves = &server.saves;
+    let saving_seconds = match saves.began_ms.load(Relaxed) {
+        0 => -1,
+        began_ms => (now.0 - began_ms).max(0) / 1000,
+    };
+    let took_ms = saves.took_ms.load(Relaxed);
     let current_seconds = seconds(router.shards().filter_map(|shard| shard.stats.snapshot_running_ms(now)).max());
     let last_seconds = seconds(router.shards().filter_map(|shard| shard.stats.snapshot_took_ms()).max());
     let snapshots = server.sum(|shard| shard.stats.snapshots.load(Relaxed));
     let snapshots_ok = router.shards().all(|shard| shard.stats.snapshot_ok());
-    let last_ms = server.snapshot_last().map_or(server.started_ms, |at| at.0);
     let status = |ok: bool| if ok { "ok" } else { "err" };
     out.title("Persistence");
     out.zeros(&["loading", "async_loading", "current_cow_peak", "current_cow_size", "current_cow_size_age"]);
     out.field("current_fork_perc", "0.00");
     out.zeros(&["current_save_keys_processed", "current_save_keys_total"]);
-    out.field("rdb_changes_since_last_save", server.sum(|shard| shard.stats.dirty.load(Relaxed)));
+    out.field("rdb_changes_since_last_save", server.unsaved_changes());
     out.field("rdb_bgsave_in_progress", snapshot_running);
-    out.field("rdb_last_save_time", last_ms / 1000);
-    out.field("rdb_last_bgsave_status", status(snapshots_ok && !server.rdb_failed.load(Relaxed)));
-    out.field("rdb_last_bgsave_time_sec", last_seconds);
-    out.field("rdb_current_bgsave_time_sec", current_seconds);
-    out.field("rdb_saves", snapshots);
+    out.field("rdb_last_save_time", saves.last_ms.load(Relaxed) / 1000);
+    out.field("rdb_last_bgsave_status", status(!saves.failed.load(Relaxed)));
+    out.field("rdb_last_bgsave_time_sec", if took_ms < 0 { -1 } else { took_ms / 1000 });
+    out.field("rdb_current_bgsave_time_sec", saving_seconds);
+    out.field("rdb_saves", saves.count.load(Relaxed));
     out.zeros(&["rdb_last_cow_size", "rdb_last_load_keys_expired", "rdb_last_load_keys_loaded"]);
     let on_disk = server.settings.bool(Setting::Appendonly);
     out.field("aof_enabled", u8::from(on_disk));
