@@ -68,6 +68,7 @@ test: setup ## everything that CI runs
 	$(step) "crash loop, four shards" tests/crash/run --rounds 2 --shards 4 --engine hash
 	$(step) "several shards" tests/shards/run
 	$(step) "RDB both ways" tests/rdb/run --cluster
+	$(step) "damaged payloads" tests/rdb/corrupt
 	$(step) "robustness" tests/robustness/run
 	$(step) "redis's own tests, cluster" redis-tests/run --cluster proxy
 	$(step) "redis's own tests, cluster that redirects" redis-tests/run --cluster redirect
