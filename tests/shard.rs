@@ -6,7 +6,7 @@ use std::sync::Arc;
 use kvorum::command::{Shared, find};
 use kvorum::raft::{FsyncPolicy, LogOptions, SharedLog};
 use kvorum::resp::{Protocol, ReplyBuffer};
-use kvorum::shard::{Executed, Mailbox, Manner, Run, Shard, ShardOptions, Watched, clock, wait_done};
+use kvorum::shard::{Blocked, CallOff, Executed, Mailbox, Manner, Run, Shard, ShardOptions, Watched, clock, wait_done};
 use kvorum::storage::{EncodingSettings, EngineKind, KeyspaceRule, KeyspaceRules};
 use kvorum::types::{Db, NodeId, ReadPolicy, ShardId, UnixMs};
 
@@ -37,6 +37,8 @@ async fn open(dir: &Path, rules: KeyspaceRules) -> Node {
     Node { shard, log }
 }
 
+const MANNER: Manner = Manner { protocol: Protocol::Resp2, touch: true, policy: ReadPolicy::Lease, count: true };
+
 impl Node {
     /// Stops as SIGTERM does.
     async fn close(self) {
@@ -46,8 +48,7 @@ impl Node {
 
     /// Executes a run whatever it is, and returns the replies.
     async fn execute(&self, run: &mut Run) -> String {
-        let manner = Manner { protocol: Protocol::Resp2, touch: true, policy: ReadPolicy::Lease, count: true };
-        match self.shard.execute(run, &Mailbox::new(), manner).await {
+        match self.shard.execute(run, &Mailbox::new(), MANNER).await {
             Executed::Done(replies, _) => String::from_utf8(replies.to_vec()).expect("replies are text here"),
             other => panic!("{other:?}"),
         }
@@ -457,6 +458,121 @@ async fn snapshots_are_counted_and_timed() {
     assert!(stats.snapshot_took_ms().is_some());
     assert_eq!(stats.snapshot_running_ms(clock::now()), None);
     node.close().await;
+}
+
+/// A node may be configured otherwise when it replays the log, and another replica anyway.
+#[tokio::test(flavor = "multi_thread")]
+async fn how_long_strings_may_get_is_in_the_log() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let node = open(dir.path(), one_engine(EngineKind::Hash)).await;
+    let limited = |bytes| Shared { bulk_max_bytes: bytes, ..*node.shard.shared() };
+    node.shard.set_shared(limited(10));
+    let refused = "-ERR string exceeds maximum allowed size (proto-max-bulk-len)\r\n";
+    assert_eq!(node.run(0, &[&["SET", "a", "1234567890"], &["APPEND", "a", "x"]]).await, format!("+OK\r\n{refused}"));
+    let watch = node.shard.watch_now(Db(0), &[b"a"], None, None);
+    let Some(Watched::Yes(watch)) = watch else { panic!("{watch:?}") };
+    let mut run = transaction(&[&["APPEND", "a", "x"]]);
+    run.require(watch);
+    assert_eq!(node.execute(&mut run).await, format!("*1\r\n{refused}"));
+    node.shard.set_shared(limited(11));
+    assert_eq!(node.run(0, &[&["APPEND", "a", "x"], &["APPEND", "a", "y"]]).await, format!(":11\r\n{refused}"));
+    let digest = node.digest();
+    node.close().await;
+    let node = open(dir.path(), one_engine(EngineKind::Hash)).await;
+    assert_eq!(node.digest(), digest);
+    assert_eq!(node.run(0, &[&["APPEND", "a", "z"]]).await, ":12\r\n");
+    node.close().await;
+}
+
+/// LMDB has a table of readers; a command that needs more than it has would stop the shard.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_may_name_more_keys_than_an_engine_has_views() {
+    const KEYS: usize = 1500;
+    for engine in [EngineKind::Lsm, EngineKind::BTree] {
+        let dir = tempfile::tempdir().expect("a directory");
+        let node = open(dir.path(), one_engine(engine)).await;
+        let names = |kind: &str| (0..KEYS).map(|n| format!("{kind}{n}")).collect::<Vec<_>>();
+        let (zsets, streams, count) = (names("z"), names("x"), KEYS.to_string());
+        for (zset, stream) in zsets.iter().zip(&streams) {
+            node.run(0, &[&["ZADD", zset, "1", "m"], &["XADD", stream, "1-1", "f", "v"]]).await;
+        }
+        for (command, reply) in [("ZUNIONSTORE", 1), ("ZINTERSTORE", 1), ("ZDIFFSTORE", 0)] {
+            let mut request = vec![command, "to", &count];
+            request.extend(zsets.iter().map(String::as_str));
+            assert_eq!(node.run(0, &[&request]).await, format!(":{reply}\r\n"), "{engine} {command}");
+        }
+        let mut request = vec!["XREAD", "STREAMS"];
+        request.extend(streams.iter().map(String::as_str));
+        request.extend(std::iter::repeat_n("0", KEYS));
+        let reply = node.run(0, &[&request]).await;
+        assert!(reply.starts_with(&format!("*{KEYS}\r\n")), "{engine}: {}", &reply[..40]);
+        node.close().await;
+    }
+}
+
+/// Only what a command did change counts, where it may change several keys.
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_that_a_command_left_alone_are_as_they_were_watched() {
+    let cases: &[(&[&str], &str, bool)] = &[
+        (&["SMOVE", "s", "t", "a"], "s", false),
+        (&["SMOVE", "s", "t", "b"], "t", false),
+        (&["LMPOP", "2", "l", "m", "LEFT"], "l", false),
+        (&["BZPOPMAX", "z", "y", "1"], "z", false),
+        // The destination is a key, whatever it is called.
+        (&["SORT", "l", "ALPHA", "STORE", "store"], "store", false),
+        (&["GEORADIUS", "z", "0", "0", "1", "m", "STORE", "store"], "store", false),
+        // Across engines: what is only read has another order in the scratch store.
+        (&["SINTERSTORE", "d", "lsm:s", "numbers"], "lsm:s", true),
+    ];
+    for (command, key, holds) in cases {
+        let dir = tempfile::tempdir().expect("a directory");
+        let node = open(dir.path(), three_engines()).await;
+        let numbers: Vec<String> = (0..40).map(|n| n.to_string()).collect();
+        for name in ["lsm:s", "numbers"] {
+            let mut add = vec!["SADD", name];
+            add.extend(numbers.iter().map(String::as_str));
+            node.run(0, &[&add]).await;
+        }
+        let setup: &[&[&str]] = &[
+            &["SADD", "s", "a", "b"],
+            &["SADD", "t", "a"],
+            &["RPUSH", "l", "a", "b"],
+            &["RPUSH", "m", "a"],
+            &["ZADD", "z", "1", "a", "2", "b"],
+            &["ZADD", "y", "1", "a"],
+            &["SET", "store", "x"],
+            &["PFADD", "hll", "a", "b"],
+        ];
+        node.run(0, setup).await;
+        let watch = node.shard.watch_now(Db(0), &[key.as_bytes()], None, None);
+        let Some(Watched::Yes(watch)) = watch else { panic!("{watch:?}") };
+        let reply = node.run(0, &[command]).await;
+        assert!(!reply.starts_with('-'), "{command:?}: {reply}");
+        let mut run = transaction(&[&["SET", "other", "x"]]);
+        run.require(watch);
+        assert_eq!(node.execute(&mut run).await.starts_with("*1"), *holds, "{command:?} {key}");
+        node.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_waits_for_a_group_hears_that_the_stream_has_expired() {
+    for engine in EngineKind::ALL {
+        let dir = tempfile::tempdir().expect("a directory");
+        let node = open(dir.path(), one_engine(engine)).await;
+        let commands: &[&[&str]] = &[&["XGROUP", "CREATE", "x", "g", "$", "MKSTREAM"], &["PEXPIRE", "x", "50"]];
+        node.run(0, commands).await;
+        let mut run = Run::default();
+        let request = ["XREADGROUP", "GROUP", "g", "c", "BLOCK", "0", "STREAMS", "x", ">"];
+        let args: Vec<&[u8]> = request.iter().map(|arg| arg.as_bytes()).collect();
+        run.push_write(find(args[0]).expect("the command exists"), Db(0), &args);
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+        let call_off = CallOff::default();
+        let blocked = node.shard.execute_blocking(&mut run, MANNER, Some(deadline), &mut None, &call_off).await;
+        let Blocked::Served(replies) = blocked else { panic!("{engine}: {blocked:?}") };
+        assert!(replies.to_vec().starts_with(b"-NOGROUP"), "{engine}");
+        node.close().await;
+    }
 }
 
 /// The format is on disks. To make the fixture anew, after a change of version, name a file in `KEEP_FIXTURE`.

@@ -6,8 +6,11 @@
 
 use super::context::WriteContext;
 use super::error::{CommandError, CommandResult};
+use super::lists::parse_lmpop;
 use super::spec::{Access, Arg, Arity, CommandSpec, Deprecation, Flags, Group, Handler, KeySpec};
+use super::streams::block_ms;
 use super::table::{find, keys_of};
+use super::zsets::parse_zmpop;
 use crate::resp::Reply;
 use crate::storage::{Kind, StorageError};
 use crate::types::number::parse_f64;
@@ -177,9 +180,7 @@ impl Waiting {
 
     /// `XREAD … BLOCK milliseconds … STREAMS …`
     fn of_streams(args: &[&[u8]]) -> Option<Self> {
-        let options = args.iter().position(|arg| arg.eq_ignore_ascii_case(b"streams"))?;
-        let at = args[..options].iter().position(|arg| arg.eq_ignore_ascii_case(b"block"))?;
-        let millis = crate::types::number::parse_u64(args.get(at + 1)?)?;
+        let millis = block_ms(args)?;
         let timeout_ms = (millis > 0).then_some(millis);
         Some(Self { timeout_ms, kind: Kind::Stream, keys_max: usize::MAX })
     }
@@ -278,14 +279,16 @@ fn brpoplpush(ctx: &mut WriteContext<'_>, args: &[&[u8]], reply: &mut Reply<'_>)
     run("RPOPLPUSH", ctx, &args[..3], reply)
 }
 
-/// `BLMPOP timeout numkeys key … LEFT|RIGHT [COUNT count]`
+/// `BLMPOP timeout numkeys key … LEFT|RIGHT [COUNT count]`; the time-out is checked last.
 fn blmpop(ctx: &mut WriteContext<'_>, args: &[&[u8]], reply: &mut Reply<'_>) -> CommandResult {
+    parse_lmpop(args, 2)?;
     timeout(args[1])?;
     run("LMPOP", ctx, &args[1..], reply)
 }
 
-/// `BZMPOP timeout numkeys key … MIN|MAX [COUNT count]`
+/// `BZMPOP timeout numkeys key … MIN|MAX [COUNT count]`; the time-out is checked last.
 fn bzmpop(ctx: &mut WriteContext<'_>, args: &[&[u8]], reply: &mut Reply<'_>) -> CommandResult {
+    parse_zmpop(args, 2)?;
     timeout(args[1])?;
     run("ZMPOP", ctx, &args[1..], reply)
 }
@@ -316,6 +319,9 @@ mod tests {
         assert_eq!(of("BLPOP a b no"), None);
         assert_eq!(of("BLMOVE a b LEFT RIGHT 2"), Some((Some(2000), 1)));
         assert_eq!(of("BZMPOP 1 2 a b MIN"), Some((Some(1000), 2)));
+        assert_eq!(of("XREAD BLOCK 5 STREAMS a b 0 0"), Some((Some(5), 2)));
+        assert_eq!(of("XREADGROUP GROUP block streams COUNT 1 BLOCK 0 STREAMS a >"), Some((None, 1)));
+        assert_eq!(of("XREAD STREAMS block 0"), None);
         assert_eq!(of("GET a"), None);
     }
 }

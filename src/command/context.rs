@@ -11,8 +11,9 @@ use crate::storage::{
 use crate::types::rng::Rng;
 use crate::types::{Db, UnixMs};
 
-/// Settings that handlers obey, the same on every replica.
-#[derive(Clone, Debug)]
+/// Settings that handlers obey. For writes they are the same on every replica: the first and the last cannot be changed,
+/// and the other is in the log.
+#[derive(Clone, Copy, Debug)]
 pub struct Shared {
     /// Number of databases.
     pub databases: u16,

@@ -26,6 +26,8 @@ mod hashes;
 mod hyperloglog;
 mod keys;
 mod lists;
+mod multi_pop;
+mod portions;
 mod ranges;
 mod scan;
 mod server;

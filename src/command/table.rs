@@ -191,17 +191,15 @@ fn add_positions(spec: &KeySpec, args: &[&[u8]], positions: &mut KeyPositions) -
             let end = if last < 0 { (args.len() + 1).saturating_sub(index(last)) } else { index(last) + 1 };
             (index(first), end, index(step), access)
         }
-        KeySpec::Keyword { word, from, limit, access } => {
-            let mut words = args.iter().skip(index(from));
-            let is_word = |arg: &&[u8]| arg.eq_ignore_ascii_case(word.as_bytes());
-            if limit == 0 {
-                // An option: the last one counts, and there need be none.
-                let first = words.rposition(is_word).map_or(args.len(), |at| index(from) + at + 1);
-                (first, first + 1, 1, access)
-            } else {
-                let first = index(from) + words.position(is_word).ok_or(INVALID)? + 1;
-                (first, first + (args.len() - first) / index(limit), 1, access)
-            }
+        KeySpec::Keyword { word, from, limit: 0, access } => {
+            // An option: the last one counts, and there need be none.
+            let first = keyword(word, args, index(from), true).map_or(args.len(), |at| at + 1);
+            (first, first + 1, 1, access)
+        }
+        KeySpec::Keyword { word, limit, access, .. } => {
+            // Other options stand before it, also where Redis tells clients to begin their search behind them.
+            let first = keyword(word, args, 1, false).ok_or(INVALID)? + 1;
+            (first, first + (args.len() - first) / index(limit), 1, access)
         }
         KeySpec::Counted { count_at, access } => {
             let at = index(count_at);
@@ -216,6 +214,36 @@ fn add_positions(spec: &KeySpec, args: &[&[u8]], positions: &mut KeyPositions) -
     let access = if access == Access::Variable { variable_access(args) } else { access };
     positions.extend((first..end.min(args.len())).step_by(step).map(|index| (index, access)));
     Ok(())
+}
+
+/// Where a word stands among the options from `from` on, the last time or the first. What belongs to another option is
+/// not looked at: in `SORT key GET store STORE to` and in `SORT key STORE store` one of two such words is a pattern or a
+/// key.
+fn keyword(word: &str, args: &[&[u8]], from: usize, last: bool) -> Option<usize> {
+    /// Options of the commands that have keys behind words, and how many arguments belong to each.
+    const OPTIONS: &[(&str, usize)] = &[
+        ("BLOCK", 1),
+        ("BY", 1),
+        ("COUNT", 1),
+        ("GET", 1),
+        ("GROUP", 2),
+        ("LIMIT", 2),
+        ("STORE", 1),
+        ("STOREDIST", 1),
+    ];
+    let mut found = None;
+    let mut at = from;
+    while let Some(arg) = args.get(at) {
+        let is = |word: &str| arg.eq_ignore_ascii_case(word.as_bytes());
+        if is(word) {
+            found = Some(at);
+            if !last {
+                break;
+            }
+        }
+        at += 1 + OPTIONS.iter().find(|(option, _)| is(option)).map_or(0, |&(_, own)| own);
+    }
+    found
 }
 
 /// What SET does with its key: with GET it also reads it. And BITFIELD: with nothing but GETs it only reads.

@@ -169,7 +169,7 @@ impl Shard {
         let seed = clock_seed(now, clock::entropy());
         for _ in 0..REHEARSALS_MAX {
             let mut before: BTreeMap<Key, Value> = BTreeMap::new();
-            let mut scratch = Store::scratch();
+            let mut scratch = Store::scratch(store.encoding());
             for (db, key) in &known {
                 let at = Address::new(*db, key);
                 let value = store.engine(*db, key).object(at, now)?;
@@ -245,7 +245,7 @@ fn effects(before: &BTreeMap<Key, Value>, scratch: &Store, now: UnixMs) -> Stora
     let mut effects = Vec::new();
     for ((db, key), before) in before {
         let after = scratch.hash_engine().object(Address::new(*db, key), now)?;
-        if after == *before {
+        if is_same(before, &after) {
             continue;
         }
         let (db, key) = (*db, key.clone());
@@ -259,6 +259,23 @@ fn effects(before: &BTreeMap<Key, Value>, scratch: &Store, now: UnixMs) -> Stora
         });
     }
     Ok(effects)
+}
+
+/// Whether a value is what it was. The order of a set's members is the engine's own affair: a set of numbers that a
+/// command only reads has another one in the scratch store than in a row engine.
+fn is_same(before: &Value, after: &Value) -> bool {
+    match (before, after) {
+        (Some((Object::Set(before), before_expiry)), Some((Object::Set(after), after_expiry))) => {
+            let sorted = |members: &[Vec<u8>]| {
+                let mut members: Vec<_> = members.to_vec();
+                members.sort_unstable();
+                members
+            };
+            let is_same = before == after || (before.len() == after.len() && sorted(before) == sorted(after));
+            before_expiry == after_expiry && is_same
+        }
+        (before, after) => before == after,
+    }
 }
 
 fn encode(effects: &[Effect], encoder: &mut Encoder<'_>) {

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 
-use super::batch::{Header, Record, Records, fence_of};
+use super::batch::{BULK_MAX_BYTES, Header, Record, Records, fence_of};
 use super::commands::Commands;
 use super::queue::Proposal;
 use super::run::{Op, Submitted};
@@ -15,10 +15,12 @@ use super::stats::Tally;
 use super::touched::{Touched, touched};
 use super::{Shard, clock, snapshot};
 use crate::command::{CommandError, CommandSpec, Flags, Handler, ReadContext, Shared, WriteContext, table};
+use crate::limits::BULK_MAX_BYTES_DEFAULT;
 use crate::raft::{SnapshotJob, StateMachine};
 use crate::resp::{Protocol, Reply, ReplyBuffer};
 use crate::storage::store::Store;
 use crate::storage::{Address, EncodingSettings, Object, StorageError, StorageResult};
+use crate::types::number::parse_i64;
 use crate::types::rng::Rng;
 use crate::types::{Db, LogIndex, UnixMs};
 
@@ -55,7 +57,8 @@ impl StateMachine for Machine {
             }
             return self.skip(index);
         }
-        let shared = shard.shared();
+        // What an entry does must not depend on how this node is configured: it says so itself if it is not the default.
+        let shared = Shared { bulk_max_bytes: BULK_MAX_BYTES_DEFAULT, ..*shard.shared() };
         shard.applied_now.fetch_max(header.now.0, Ordering::Relaxed);
         let mut wakers = Vec::new();
         let mut done = Vec::new();
@@ -65,7 +68,7 @@ impl StateMachine for Machine {
             let mut execution = Execution {
                 shard: &shard,
                 store: &mut store,
-                shared: &shared,
+                shared,
                 encoding: &mut self.encoding,
                 header,
                 commands: Commands::new(records),
@@ -128,7 +131,7 @@ impl StateMachine for Machine {
 struct Execution<'a, 'p> {
     shard: &'a Shard,
     store: &'a mut Store,
-    shared: &'a Shared,
+    shared: Shared,
     encoding: &'a mut EncodingSettings,
     header: Header,
     commands: Commands<'p>,
@@ -285,7 +288,7 @@ impl<'p> Execution<'_, 'p> {
             store: self.store,
             db,
             now: self.header.now,
-            shared: self.shared,
+            shared: &self.shared,
             rng: &mut rng,
             dirty: 0,
             hits: 0,
@@ -349,7 +352,7 @@ impl<'p> Execution<'_, 'p> {
         let context = ReadContext {
             touch,
             now: self.header.now,
-            ..self.shard.read_context(self.store, self.shared, db, self.header.now)
+            ..self.shard.read_context(self.store, &self.shared, db, self.header.now)
         };
         let result = execute_read(spec, &context, args, reply);
         self.tally.hits += context.hits.get();
@@ -386,7 +389,12 @@ impl<'p> Execution<'_, 'p> {
         let mut expired = 0;
         let shard = self.shard;
         self.store.for_each_engine(|_, engine| {
-            expired += engine.expire_due(until, limit, &mut |_, _| {})?;
+            // Watches see for themselves that a key is gone; a reader of a group that is gone does not.
+            expired += engine.expire_due(until, limit, &mut |db, key| {
+                if shard.parking.any() {
+                    shard.parking.note_change(db, key);
+                }
+            })?;
             engine.expire_fields_due(until, limit, &mut |db, key, _| {
                 if shard.is_observed() {
                     shard.observe_change(db, key);
@@ -399,6 +407,10 @@ impl<'p> Execution<'_, 'p> {
     }
 
     fn setting(&mut self, name: &[u8], value: &[u8]) -> StorageResult<()> {
+        if name == BULK_MAX_BYTES {
+            self.shared.bulk_max_bytes = parse_i64(value).unwrap_or(self.shared.bulk_max_bytes);
+            return Ok(());
+        }
         if self.encoding.set(name, value) {
             let encoding = &*self.encoding;
             self.store.for_each_engine(|_, engine| {

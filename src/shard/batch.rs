@@ -14,6 +14,10 @@
 //! a change of what any command does to the store is a new version. `origin` and `sequence` let the
 //! proposing process find the clients that wait for the entry.
 //!
+//! The replicated settings are the thresholds of encodings, which hold from there on, and `proto-max-bulk-len`, which
+//! bounds the strings that the commands behind it in the same entry build: what a command did must not depend on how the
+//! node that replays it is configured. An entry that does not say has the default.
+//!
 //! An entry with a *fence* was decided on what its proposer had applied as the leader of that term. If the log has
 //! it under another term, something may have come between: then nothing of it is executed, on any replica.
 
@@ -23,6 +27,8 @@ use crate::types::{Db, UnixMs};
 
 /// The version of the log's semantics that this build writes and executes.
 pub const SEMANTICS_VERSION: u8 = 1;
+/// The setting that bounds the strings commands build.
+pub const BULK_MAX_BYTES: &[u8] = b"proto-max-bulk-len";
 /// What errors call the bytes that are read here.
 const ENTRY: &str = "log entry";
 /// Bytes before the first record.

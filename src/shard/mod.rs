@@ -167,13 +167,15 @@ impl Shard {
     pub async fn open(options: ShardOptions) -> Result<Arc<Self>, ShardError> {
         let rules = Arc::clone(&options.rules);
         let store = Store::open(&options.dir, options.rules, &options.encoding, &options.rows)?;
+        let queue = Queue::new(clock::entropy());
+        queue.set_bulk_max_bytes(options.shared.bulk_max_bytes);
         let shard = Arc::new(Self {
             id: options.id,
             replicated: options.cluster.is_some(),
             rules,
             store: RwLock::new(store),
             shared: RwLock::new(Arc::new(options.shared)),
-            queue: Queue::new(clock::entropy()),
+            queue,
             watches: Watches::new(clock::entropy()),
             parking: Parking::default(),
             group: std::sync::OnceLock::new(),
@@ -280,6 +282,7 @@ impl Shard {
 
     /// Replaces the settings that handlers obey.
     pub fn set_shared(&self, shared: Shared) {
+        self.queue.set_bulk_max_bytes(shared.bulk_max_bytes);
         *self.shared.write() = Arc::new(shared);
     }
 

@@ -40,8 +40,8 @@ use crate::command::streams::{has_news, stream_wait};
 use crate::command::{Handler, ReadContext, Waiting, find};
 use crate::raft::Role;
 use crate::resp::{Reply, ReplyBuffer};
-use crate::storage::Kind;
 use crate::storage::store::Store;
+use crate::storage::{EncodingSettings, Kind};
 use crate::types::ReadPolicy;
 use crate::types::number::parse_u64;
 use crate::types::{Db, NodeId};
@@ -419,7 +419,7 @@ impl Shard {
         };
         if waiting.kind != Kind::Stream {
             // Where nothing is there, only the arguments can be wrong.
-            let (mut nothing, now) = (Store::scratch(), self.read_time(clock::now()));
+            let (mut nothing, now) = (Store::scratch(&EncodingSettings::DEFAULT), self.read_time(clock::now()));
             let tried = self.run_steps(&mut nothing, now, 0, std::slice::from_ref(&step), false, manner.protocol);
             if let Ok((reply, _)) = tried
                 && reply.starts_with(b"-")

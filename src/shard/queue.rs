@@ -2,16 +2,16 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::batch::{Encoder, HEADER_BYTES, Header};
+use super::batch::{BULK_MAX_BYTES, Encoder, HEADER_BYTES, Header};
 use super::run::{Mailbox, Op, Run, Submitted};
 use super::watch::WatchId;
-use crate::limits::{ENTRY_TARGET_BYTES, PROPOSAL_QUEUE_MAX_BYTES};
+use crate::limits::{BULK_MAX_BYTES_DEFAULT, ENTRY_TARGET_BYTES, PROPOSAL_QUEUE_MAX_BYTES};
 use crate::resp::Protocol;
 use crate::types::UnixMs;
 
@@ -58,6 +58,8 @@ struct Waiting {
 pub(crate) struct Queue {
     /// Entries of other processes have another origin.
     origin: u64,
+    /// The longest string that the commands of the entries gathered here may build.
+    bulk_max_bytes: AtomicI64,
     waiting: Mutex<VecDeque<Waiting>>,
     /// To be locked after `waiting`.
     conditional: Mutex<VecDeque<Conditional>>,
@@ -94,6 +96,7 @@ impl Queue {
     pub(crate) fn new(origin: u64) -> Self {
         Self {
             origin,
+            bulk_max_bytes: AtomicI64::new(BULK_MAX_BYTES_DEFAULT),
             waiting: Mutex::default(),
             conditional: Mutex::default(),
             under_way: Mutex::default(),
@@ -104,6 +107,34 @@ impl Queue {
             pause_turn: tokio::sync::Mutex::new(()),
             idle: Notify::new(),
         }
+    }
+
+    /// Bounds the strings that commands build from now on.
+    pub(crate) fn set_bulk_max_bytes(&self, bytes: i64) {
+        self.bulk_max_bytes.store(bytes, Ordering::Relaxed);
+    }
+
+    /// Begins an entry of commands. What they may build is in the entry, unless it is what holds without a word: nodes
+    /// may be configured otherwise, and this one will be when it replays the log.
+    fn new_entry(&self, fence: Option<u64>) -> Waiting {
+        let mut log = vec![0; HEADER_BYTES];
+        let mut encoder = Encoder(&mut log);
+        if let Some(term) = fence {
+            encoder.fence(term);
+        }
+        let bytes = self.bulk_max_bytes.load(Ordering::Relaxed);
+        if bytes != BULK_MAX_BYTES_DEFAULT {
+            encoder.setting(BULK_MAX_BYTES, bytes.to_string().as_bytes());
+        }
+        Waiting { log, ..Waiting::default() }
+    }
+
+    /// The entry being gathered.
+    fn tail<'w>(&self, waiting: &'w mut VecDeque<Waiting>) -> &'w mut Waiting {
+        if waiting.back().is_none_or(|entry| entry.log.len() >= ENTRY_TARGET_BYTES) {
+            waiting.push_back(self.new_entry(None));
+        }
+        waiting.back_mut().expect("there is an entry, made above if need be")
     }
 
     /// Stops the proposer and waits until nothing is under way. What is put into the queue before
@@ -142,7 +173,7 @@ impl Queue {
         if queued > 0 && queued + run.bytes() > PROPOSAL_QUEUE_MAX_BYTES {
             return Err(Full);
         }
-        let entry = tail(&mut waiting);
+        let entry = self.tail(&mut waiting);
         entry.log.extend_from_slice(&run.log);
         entry.proposal.local.extend_from_slice(&run.local);
         entry.proposal.runs.push(Submitted {
@@ -203,8 +234,7 @@ impl Queue {
         if self.paused.load(Ordering::Acquire) {
             return None;
         }
-        let mut entry = Waiting { log: vec![0; HEADER_BYTES], ..Waiting::default() };
-        Encoder(&mut entry.log).fence(term);
+        let mut entry = self.new_entry(Some(term));
         let mut conditional = self.conditional.lock();
         for transaction in std::mem::take(&mut *conditional) {
             let is_full = entry.log.len() >= ENTRY_TARGET_BYTES;
@@ -245,7 +275,7 @@ impl Queue {
             }
             let entry = match waiting.front_mut() {
                 Some(front) if !front.has_records => front,
-                _ => tail(&mut waiting),
+                _ => self.tail(&mut waiting),
             };
             encode(&mut Encoder(&mut entry.log));
             entry.proposal.done.push(done);
@@ -335,11 +365,4 @@ impl Queue {
         }
         refused
     }
-}
-
-fn tail(waiting: &mut VecDeque<Waiting>) -> &mut Waiting {
-    if waiting.back().is_none_or(|entry| entry.log.len() >= ENTRY_TARGET_BYTES) {
-        waiting.push_back(Waiting { log: vec![0; HEADER_BYTES], ..Waiting::default() });
-    }
-    waiting.back_mut().expect("there is an entry, made above if need be")
 }

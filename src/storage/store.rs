@@ -35,10 +35,10 @@ pub struct Store {
 
 impl Store {
     /// A store in memory that notes which keys are asked for, to try out commands on copies of values.
-    pub fn scratch() -> Self {
+    pub fn scratch(encoding: &EncodingSettings) -> Self {
         Self {
             rules: Arc::new(KeyspaceRules::new(EngineKind::Hash, Vec::new())),
-            hash: HashEngine::new(EncodingSettings::default()),
+            hash: HashEngine::new(encoding.clone()),
             lsm: None,
             btree: None,
             null: NullEngine,

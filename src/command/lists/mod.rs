@@ -7,11 +7,11 @@ mod push;
 mod read;
 mod transfer;
 
-use super::error::CommandError;
 use super::spec::{Access, Arg, Arity, CommandSpec, Deprecation, Flags, Group, Handler, KeySpec};
 use crate::storage::ListEnd;
 use edit::{linsert, lrem, lset, ltrim};
 use find::lpos;
+pub(super) use pop::parse_lmpop;
 use pop::{lmpop, lpop, rpop};
 use push::{lpush, lpushx, rpush, rpushx};
 use read::{lindex, llen, lrange};
@@ -21,13 +21,11 @@ use transfer::{lmove, rpoplpush};
 const END: &[Arg] = &[Arg::word("left", "LEFT"), Arg::word("right", "RIGHT")];
 
 /// The end that `LEFT` or `RIGHT` names.
-fn parse_end(word: &[u8]) -> Result<ListEnd, CommandError> {
+fn end_of(word: &[u8]) -> Option<ListEnd> {
     if word.eq_ignore_ascii_case(b"left") {
-        Ok(ListEnd::Head)
-    } else if word.eq_ignore_ascii_case(b"right") {
-        Ok(ListEnd::Tail)
+        Some(ListEnd::Head)
     } else {
-        Err(super::error::SYNTAX)
+        word.eq_ignore_ascii_case(b"right").then_some(ListEnd::Tail)
     }
 }
 

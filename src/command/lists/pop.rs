@@ -1,17 +1,15 @@
 //! Taking elements from the ends of lists.
 
-use super::parse_end;
+use super::end_of;
 use crate::command::context::WriteContext;
-use crate::command::cursor::Cursor;
-use crate::command::error::{CommandError, CommandResult, SYNTAX};
+use crate::command::error::{CommandError, CommandResult};
+use crate::command::multi_pop::MultiPop;
 use crate::command::table::arity_error;
 use crate::resp::Reply;
 use crate::storage::{ListEnd, StorageResult};
 use crate::types::number::parse_i64;
 
 const COUNT_NEGATIVE: CommandError = CommandError::Static("ERR value is out of range, must be positive");
-const NO_KEYS: CommandError = CommandError::Static("ERR numkeys should be greater than 0");
-const NO_COUNT: CommandError = CommandError::Static("ERR count should be greater than 0");
 
 /// `LPOP key [count]`
 pub(super) fn lpop(ctx: &mut WriteContext<'_>, args: &[&[u8]], reply: &mut Reply<'_>) -> CommandResult {
@@ -86,43 +84,23 @@ fn pop_some(
 
 /// `LMPOP numkeys key [key ...] LEFT|RIGHT [COUNT count]`
 pub(super) fn lmpop(ctx: &mut WriteContext<'_>, args: &[&[u8]], reply: &mut Reply<'_>) -> CommandResult {
-    let MultiPop { keys, end, count } = MultiPop::parse(args, 1)?;
+    let MultiPop { keys, end, count } = parse_lmpop(args, 1)?;
     if !multi_pop(ctx, keys, end, count, reply)? {
         reply.null_array();
     }
     Ok(())
 }
 
-/// What LMPOP and its blocking form ask for.
-pub(super) struct MultiPop<'a> {
-    pub(super) keys: &'a [&'a [u8]],
-    pub(super) end: ListEnd,
-    pub(super) count: u64,
-}
-
-impl<'a> MultiPop<'a> {
-    /// Reads `numkeys key [key ...] LEFT|RIGHT [COUNT count]` from an argument on.
-    pub(super) fn parse(args: &'a [&'a [u8]], numkeys_at: usize) -> Result<Self, CommandError> {
-        let numkeys = parse_i64(args[numkeys_at]).filter(|&number| number > 0).ok_or(NO_KEYS)?;
-        let mut cursor = Cursor::new(args, numkeys_at + 1);
-        let numkeys = usize::try_from(numkeys).ok().filter(|&number| number < cursor.remaining()).ok_or(SYNTAX)?;
-        let keys = &args[numkeys_at + 1..][..numkeys];
-        cursor = Cursor::new(args, numkeys_at + 1 + numkeys);
-        let end = parse_end(cursor.required()?)?;
-        let mut count = None;
-        while cursor.remaining() > 0 {
-            if count.is_some() || !cursor.accept("COUNT") || cursor.remaining() == 0 {
-                return Err(SYNTAX);
-            }
-            let number = cursor.next_arg().and_then(parse_i64).filter(|&number| number > 0).ok_or(NO_COUNT)?;
-            count = Some(number.unsigned_abs());
-        }
-        Ok(Self { keys, end, count: count.unwrap_or(1) })
-    }
+/// What LMPOP asks for, from the number of keys on.
+pub(in crate::command) fn parse_lmpop<'a>(
+    args: &'a [&'a [u8]],
+    numkeys_at: usize,
+) -> Result<MultiPop<'a, ListEnd>, CommandError> {
+    MultiPop::parse(args, numkeys_at, end_of)
 }
 
 /// Takes elements from the first list that is there and replies with its key and them; answers whether there was one.
-pub(super) fn multi_pop(
+fn multi_pop(
     ctx: &mut WriteContext<'_>,
     keys: &[&[u8]],
     end: ListEnd,

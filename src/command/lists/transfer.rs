@@ -1,14 +1,14 @@
 //! Moving an element from list to list.
 
-use super::{parse_end, push};
+use super::{end_of, push};
 use crate::command::context::WriteContext;
-use crate::command::error::CommandResult;
+use crate::command::error::{CommandResult, SYNTAX};
 use crate::resp::Reply;
 use crate::storage::{ListEnd, StorageResult};
 
 /// `LMOVE source destination LEFT|RIGHT LEFT|RIGHT`
 pub(super) fn lmove(ctx: &mut WriteContext<'_>, args: &[&[u8]], reply: &mut Reply<'_>) -> CommandResult {
-    let (from, to) = (parse_end(args[3])?, parse_end(args[4])?);
+    let (from, to) = (end_of(args[3]).ok_or(SYNTAX)?, end_of(args[4]).ok_or(SYNTAX)?);
     move_and_reply(ctx, (args[1], from), (args[2], to), reply)
 }
 

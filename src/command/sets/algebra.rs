@@ -1,21 +1,18 @@
 //! Intersections, unions and differences.
 //!
-//! Only one or two sets are open at a time, however many the command names: an open set of a row engine holds a view
-//! of the engine's files, of which there are not arbitrarily many. So members are tested in portions, and each other set
-//! is looked up once for each portion.
+//! Only one or two sets are open at a time, however many the command names; [`portions`](crate::command::portions) says
+//! why.
 
 use super::basic::len;
 use super::gathered::Gathered;
 use crate::command::context::{ReadContext, WriteContext};
 use crate::command::cursor::Cursor;
 use crate::command::error::{CommandError, CommandResult, SYNTAX};
+use crate::command::portions::in_portions;
 use crate::command::text::reply_len;
 use crate::resp::Reply;
 use crate::storage::{SetRead, StorageResult};
 use crate::types::number::parse_i64;
-
-/// Members that are tested together: the first portion, so that a low limit is reached soon, and the largest.
-const PORTION_MEMBERS: std::ops::RangeInclusive<usize> = 16..=1024;
 
 /// Where sets are looked up.
 trait Sets {
@@ -68,45 +65,27 @@ fn filter(
     limit: usize,
 ) -> StorageResult<Vec<Vec<u8>>> {
     let mut found = Vec::new();
-    let mut portion = Vec::new();
-    let mut size = *PORTION_MEMBERS.start();
-    let mut failure = None;
-    let mut test = |portion: &mut Vec<Vec<u8>>| -> StorageResult<bool> {
-        for other in others {
-            let Some(set) = sets.open(other.key)? else { continue };
-            let mut kept = Vec::with_capacity(portion.len());
-            for member in portion.drain(..) {
-                if set.contains(&member)? == wanted {
-                    kept.push(member);
+    let Some(set) = sets.open(first.key)? else { return Ok(found) };
+    in_portions(
+        |visit| set.for_each(&mut |member| visit(member.to_vec())),
+        |mut portion| {
+            for other in others {
+                let Some(set) = sets.open(other.key)? else { continue };
+                let mut kept = Vec::with_capacity(portion.len());
+                for member in portion {
+                    if set.contains(&member)? == wanted {
+                        kept.push(member);
+                    }
+                }
+                portion = kept;
+                if portion.is_empty() {
+                    break;
                 }
             }
-            *portion = kept;
-            if portion.is_empty() {
-                break;
-            }
-        }
-        found.append(portion);
-        Ok(found.len() < limit)
-    };
-    if let Some(set) = sets.open(first.key)? {
-        set.for_each(&mut |member| {
-            portion.push(member.to_vec());
-            if portion.len() < size {
-                return true;
-            }
-            size = (size * 2).min(*PORTION_MEMBERS.end());
-            test(&mut portion).unwrap_or_else(|error| {
-                failure = Some(error);
-                false
-            })
-        })?;
-        if failure.is_none() && !portion.is_empty() {
-            test(&mut portion)?;
-        }
-    }
-    if let Some(error) = failure {
-        return Err(error);
-    }
+            found.append(&mut portion);
+            Ok(found.len() < limit)
+        },
+    )?;
     found.truncate(limit);
     Ok(found)
 }

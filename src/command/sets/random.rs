@@ -119,7 +119,6 @@ pub(super) fn spop(ctx: &mut WriteContext<'_>, args: &[&[u8]], reply: &mut Reply
 fn pop_one(ctx: &mut WriteContext<'_>, key: &[u8], reply: &mut Reply<'_>) -> CommandResult {
     let mut rng = *ctx.rng;
     let Some(set) = ctx.members(key)? else {
-        ctx.count(false);
         reply.null();
         return Ok(());
     };
@@ -127,7 +126,6 @@ fn pop_one(ctx: &mut WriteContext<'_>, key: &[u8], reply: &mut Reply<'_>) -> Com
     set.random(&mut rng, &mut |member| popped.extend_from_slice(member))?;
     drop(set);
     *ctx.rng = rng;
-    ctx.count(true);
     remove(ctx, key, &[&popped])?;
     reply.bulk(&popped);
     Ok(())
@@ -143,7 +141,6 @@ fn remove(ctx: &mut WriteContext<'_>, key: &[u8], members: &[&[u8]]) -> StorageR
 fn pop_many(ctx: &mut WriteContext<'_>, key: &[u8], count: usize, reply: &mut Reply<'_>) -> CommandResult {
     let mut rng = *ctx.rng;
     let Some(set) = ctx.members(key)? else {
-        ctx.count(false);
         reply.set(0);
         return Ok(());
     };
@@ -188,6 +185,5 @@ fn pop_many(ctx: &mut WriteContext<'_>, key: &[u8], count: usize, reply: &mut Re
     } else {
         drop(set);
     }
-    ctx.count(true);
     Ok(())
 }

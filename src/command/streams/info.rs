@@ -234,9 +234,9 @@ fn consumers(stream: &dyn StreamView, args: &[&[u8]], now: UnixMs, reply: &mut R
         reply.bulk(&consumer_name);
         number("pending", head.pending, reply);
         name("idle", reply);
-        reply.integer((now.0 - head.seen_at.0).max(0));
+        reply.integer(now.0.saturating_sub(head.seen_at.0).max(0));
         name("inactive", reply);
-        reply.integer(head.active_at.map_or(-1, |at| now.0 - at.0));
+        reply.integer(head.active_at.map_or(-1, |at| now.0.saturating_sub(at.0)));
     }
     Ok(())
 }

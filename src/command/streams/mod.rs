@@ -15,5 +15,6 @@ mod table;
 mod wait;
 
 pub(in crate::command) use args::reply_whole;
+pub(in crate::command) use read::block_ms;
 pub(in crate::command) use table::COMMANDS;
 pub use wait::{StreamWait, has_news, stream_wait};

@@ -112,6 +112,11 @@ impl<'a> ReadArgs<'a> {
     }
 }
 
+/// How long an XREAD or XREADGROUP is to wait, in milliseconds, 0 for ever; `None` when it does not wait, or is refused.
+pub(in crate::command) fn block_ms(args: &[&[u8]]) -> Option<u64> {
+    ReadArgs::parse(args).ok()?.block_ms
+}
+
 /// Reads the timeout of `BLOCK`.
 fn timeout(arg: &[u8]) -> Result<u64, CommandError> {
     const NO_NUMBER: CommandError = CommandError::Static("ERR timeout is not an integer or out of range");
@@ -159,14 +164,11 @@ impl Streams {
 /// With nothing to read it answers as when the time has run out; waiting is not its affair.
 pub(super) fn xread(ctx: &ReadContext<'_>, args: &[&[u8]], reply: &mut Reply<'_>) -> CommandResult {
     let read = ReadArgs::parse(args)?;
-    let mut from = Vec::with_capacity(read.keys.len());
+    let mut streams = Streams { gathered: Gathered::new() };
+    // One stream is open at a time: an open one of a row engine holds a view of the engine's files.
     for (position, key) in read.keys.iter().enumerate() {
         let stream = ctx.stream(key)?;
-        from.push((read.from(position)?, stream));
-    }
-    let mut streams = Streams { gathered: Gathered::new() };
-    for ((from, stream), key) in from.into_iter().zip(read.keys) {
-        let (From::After(id), Some(stream)) = (from, stream) else { continue };
+        let (From::After(id), Some(stream)) = (read.from(position)?, stream) else { continue };
         let Some(start) = id.next() else { continue };
         let entries = read_entries(&*stream, start, read.limit(), reply, &mut |_| ())?;
         if entries.count() > 0 {

@@ -194,6 +194,18 @@ fn keys_are_found() {
     assert_eq!(keys_in("memory usage a samples 5"), [(2, Access::ReadMeta)]);
     assert_eq!(keys_in("xread count 1 streams a b 0 0"), [(4, Access::Read), (5, Access::Read)]);
     assert_eq!(keys_in("xreadgroup group streams c streams a 0"), [(5, Access::Read)]);
+    assert_eq!(keys_in("xreadgroup count 1 group g streams streams a 0"), [(7, Access::Read)]);
+    assert_eq!(keys_in("xread streams streams 0"), [(2, Access::Read)]);
+    assert_eq!(keys_in("sort store store to"), [(1, Access::Read), (3, Access::Overwrite)]);
+    assert_eq!(keys_in("sort a store store"), [(1, Access::Read), (3, Access::Overwrite)]);
+    assert_eq!(keys_in("sort a store b by store get store"), [(1, Access::Read), (3, Access::Overwrite)]);
+    assert_eq!(keys_in("sort a by store get b"), [(1, Access::Read)]);
+    assert_eq!(keys_in("sort a store b limit 0 1 store c"), [(1, Access::Read), (8, Access::Overwrite)]);
+    assert_eq!(keys_in("georadius a 1 1 1 m store storedist"), [(1, Access::Read), (7, Access::Overwrite)]);
+    assert_eq!(
+        keys_in("georadiusbymember a b 1 m count 1 storedist storedist"),
+        [(1, Access::Read), (8, Access::Overwrite)]
+    );
     assert_eq!(keys_in("xgroup create a g 0"), [(2, Access::Insert)]);
     assert_eq!(keys_in("object help"), []);
     assert_eq!(keys_in("ping"), []);

@@ -8,12 +8,13 @@ use super::out::{Members, store};
 use crate::command::context::{ReadContext, WriteContext};
 use crate::command::cursor::Cursor;
 use crate::command::error::{CommandError, CommandResult, NOT_INTEGER, SYNTAX};
+use crate::command::portions::in_portions;
 use crate::command::table;
 use crate::command::text::reply_len;
 use crate::resp::Reply;
 use crate::storage::sets::SetRead;
 use crate::storage::store::Store;
-use crate::storage::{Address, Kind, StorageError, StorageResult, ZsetRead};
+use crate::storage::{Address, StorageError, StorageResult, ZsetRead};
 use crate::types::number::{parse_f64, parse_i64};
 use crate::types::{Db, UnixMs};
 
@@ -51,17 +52,23 @@ fn not_nan(score: f64) -> f64 {
     if score.is_nan() { 0.0 } else { score }
 }
 
-/// One of the sets.
-enum Source<'a> {
-    Absent,
+/// A set that the command names.
+struct Source<'k> {
+    key: &'k [u8],
+    /// 0 when it is not there.
+    len: u64,
+    weight: f64,
+}
+
+/// A set that is open.
+enum Opened<'a> {
     Zset(ZsetRead<'a>),
     Set(SetRead<'a>),
 }
 
-impl Source<'_> {
+impl Opened<'_> {
     fn len(&self) -> u64 {
         match self {
-            Self::Absent => 0,
             Self::Zset(zset) => zset.len(),
             Self::Set(set) => set.len(),
         }
@@ -69,31 +76,15 @@ impl Source<'_> {
 
     fn score(&self, member: &[u8]) -> StorageResult<Option<f64>> {
         match self {
-            Self::Absent => Ok(None),
             Self::Zset(zset) => zset.score(member),
             Self::Set(set) => Ok(set.contains(member)?.then_some(1.0)),
         }
     }
 
-    fn for_each(&self, visit: &mut dyn FnMut(&[u8], f64) -> StorageResult<bool>) -> StorageResult<()> {
+    fn for_each(&self, visit: &mut dyn FnMut(&[u8], f64) -> bool) -> StorageResult<()> {
         match self {
-            Self::Absent => Ok(()),
-            Self::Zset(zset) => {
-                let mut result = Ok(true);
-                zset.walk(0..zset.len(), false, &mut |member, score| {
-                    result = visit(member, score);
-                    matches!(result, Ok(true))
-                })?;
-                result.map(drop)
-            }
-            Self::Set(set) => {
-                let mut result = Ok(true);
-                set.for_each(&mut |member| {
-                    result = visit(member, 1.0);
-                    matches!(result, Ok(true))
-                })?;
-                result.map(drop)
-            }
+            Self::Zset(zset) => zset.walk(0..zset.len(), false, visit),
+            Self::Set(set) => set.for_each(&mut |member| visit(member, 1.0)),
         }
     }
 }
@@ -113,27 +104,32 @@ impl<'a> Place<'a> {
         Self { store: ctx.store, db: ctx.db, now: ctx.now, counters: Some([&ctx.hits, &ctx.misses]) }
     }
 
-    fn source(self, key: &[u8]) -> Result<Source<'a>, CommandError> {
+    fn open(self, key: &[u8]) -> StorageResult<Option<Opened<'a>>> {
         let at = Address::new(self.db, key);
         let engine = self.store.engine(at.db, at.key);
-        let kind = engine.meta(at, self.now)?.map(|meta| meta.kind);
+        match engine.zset(at, self.now) {
+            Err(StorageError::WrongType) => Ok(engine.members(at, self.now)?.map(Opened::Set)),
+            zset => Ok(zset?.map(Opened::Zset)),
+        }
+    }
+
+    /// Looks a set up, so that a key of another kind is refused before anything else.
+    fn source(self, key: &[u8]) -> StorageResult<Source<'_>> {
+        let len = self.open(key)?.map(|opened| opened.len());
         if let Some([hits, misses]) = self.counters {
-            let counter = if kind.is_some() { hits } else { misses };
+            let counter = if len.is_some() { hits } else { misses };
             counter.set(counter.get() + 1);
         }
-        Ok(match kind {
-            None => Source::Absent,
-            Some(Kind::Zset) => engine.zset(at, self.now)?.map_or(Source::Absent, Source::Zset),
-            Some(Kind::Set) => engine.members(at, self.now)?.map_or(Source::Absent, Source::Set),
-            Some(_) => return Err(StorageError::WrongType.into()),
-        })
+        Ok(Source { key, len: len.unwrap_or(0), weight: 1.0 })
     }
 }
 
-/// What is asked for, and of which sets.
-struct Query<'a> {
+/// What is asked for, and of which sets. Only one or two of them are open at a time; [`portions`](crate::command::portions)
+/// says why.
+struct Query<'a, 'k> {
+    place: Place<'a>,
     operation: Operation,
-    sources: Vec<(Source<'a>, f64)>,
+    sources: Vec<Source<'k>>,
     aggregate: Aggregate,
     with_scores: bool,
     /// Of ZINTERCARD: members to count at most; 0 is no limit.
@@ -151,11 +147,11 @@ enum Form {
     Card,
 }
 
-impl<'a> Query<'a> {
+impl<'a, 'k> Query<'a, 'k> {
     /// Reads what stands from the number of keys on, at `count_at`.
     fn parse(
         place: Place<'a>,
-        args: &[&[u8]],
+        args: &[&'k [u8]],
         count_at: usize,
         operation: Operation,
         form: Form,
@@ -173,9 +169,9 @@ impl<'a> Query<'a> {
         }
         let mut sources = Vec::with_capacity(count);
         for key in &keys[..count] {
-            sources.push((place.source(key)?, 1.0));
+            sources.push(place.source(key)?);
         }
-        let mut query = Self { operation, sources, aggregate: Aggregate::Sum, with_scores: false, limit: 0 };
+        let mut query = Self { place, operation, sources, aggregate: Aggregate::Sum, with_scores: false, limit: 0 };
         query.parse_options(Cursor::new(args, count_at + 1 + count), form)?;
         Ok(query)
     }
@@ -186,8 +182,8 @@ impl<'a> Query<'a> {
         let scored = self.operation != Operation::Difference && form != Form::Card;
         while cursor.remaining() > 0 {
             if scored && cursor.remaining() > self.sources.len() && cursor.accept("WEIGHTS") {
-                for (_, weight) in &mut self.sources {
-                    *weight = parse_f64(cursor.required()?).ok_or(WEIGHT)?;
+                for source in &mut self.sources {
+                    source.weight = parse_f64(cursor.required()?).ok_or(WEIGHT)?;
                 }
             } else if scored && cursor.remaining() >= 2 && cursor.accept("AGGREGATE") {
                 self.aggregate = if cursor.accept("SUM") {
@@ -215,14 +211,14 @@ impl<'a> Query<'a> {
     fn evaluate(mut self) -> StorageResult<Vec<(Vec<u8>, f64)>> {
         if self.operation != Operation::Difference {
             // Sums depend on the order: Redis adds up from the smallest set to the largest.
-            self.sources.sort_by_key(|(source, _)| source.len());
+            self.sources.sort_by_key(|source| source.len);
         }
         match self.operation {
             Operation::Union => self.union(),
             Operation::Intersection => {
                 let mut members = Vec::new();
                 self.intersect(&mut |member, score| {
-                    members.push((member.to_vec(), score));
+                    members.push((member, score));
                     true
                 })?;
                 Ok(members)
@@ -233,46 +229,71 @@ impl<'a> Query<'a> {
 
     fn union(&self) -> StorageResult<Vec<(Vec<u8>, f64)>> {
         let mut scores = Scores::default();
-        for (source, weight) in &self.sources {
-            source.for_each(&mut |member, score| {
-                let score = not_nan(weight * score);
+        for source in &self.sources {
+            let Some(set) = self.place.open(source.key)? else { continue };
+            set.for_each(&mut |member, score| {
+                let score = not_nan(source.weight * score);
                 match scores.get_mut(member) {
                     Some(old) => *old = self.aggregate.of(*old, score),
                     None => {
                         scores.insert(member.to_vec(), score);
                     }
                 }
-                Ok(true)
+                true
             })?;
         }
         Ok(scores.into_iter().collect())
     }
 
     /// Visits the members of an intersection. The sets are in order of their sizes.
-    fn intersect(&self, visit: &mut dyn FnMut(&[u8], f64) -> bool) -> StorageResult<()> {
-        let Some(((smallest, weight), others)) = self.sources.split_first() else { return Ok(()) };
-        smallest.for_each(&mut |member, score| {
-            let mut total = not_nan(weight * score);
-            for (source, weight) in others {
-                let Some(score) = source.score(member)? else { return Ok(true) };
-                total = self.aggregate.of(total, score * weight);
-            }
-            Ok(visit(member, total))
-        })
+    fn intersect(&self, visit: &mut dyn FnMut(Vec<u8>, f64) -> bool) -> StorageResult<()> {
+        let Some((smallest, others)) = self.sources.split_first() else { return Ok(()) };
+        let Some(set) = self.place.open(smallest.key)? else { return Ok(()) };
+        in_portions(
+            |gather| set.for_each(&mut |member, score| gather((member.to_vec(), not_nan(smallest.weight * score)))),
+            |mut portion| {
+                for source in others {
+                    let Some(other) = self.place.open(source.key)? else { return Ok(false) };
+                    let mut kept = Vec::with_capacity(portion.len());
+                    for (member, total) in portion {
+                        if let Some(score) = other.score(&member)? {
+                            kept.push((member, self.aggregate.of(total, score * source.weight)));
+                        }
+                    }
+                    portion = kept;
+                    if portion.is_empty() {
+                        break;
+                    }
+                }
+                Ok(portion.into_iter().all(|(member, total)| visit(member, total)))
+            },
+        )
     }
 
     fn difference(&self) -> StorageResult<Vec<(Vec<u8>, f64)>> {
         let mut members = Vec::new();
-        let Some(((first, _), others)) = self.sources.split_first() else { return Ok(members) };
-        first.for_each(&mut |member, score| {
-            for (source, _) in others {
-                if source.score(member)?.is_some() {
-                    return Ok(true);
+        let Some((first, others)) = self.sources.split_first() else { return Ok(members) };
+        let Some(set) = self.place.open(first.key)? else { return Ok(members) };
+        in_portions(
+            |gather| set.for_each(&mut |member, score| gather((member.to_vec(), score))),
+            |mut portion| {
+                for source in others.iter().filter(|source| source.len > 0) {
+                    let Some(other) = self.place.open(source.key)? else { continue };
+                    let mut kept = Vec::with_capacity(portion.len());
+                    for (member, score) in portion {
+                        if other.score(&member)?.is_none() {
+                            kept.push((member, score));
+                        }
+                    }
+                    portion = kept;
+                    if portion.is_empty() {
+                        break;
+                    }
                 }
-            }
-            members.push((member.to_vec(), score));
-            Ok(true)
-        })?;
+                members.append(&mut portion);
+                Ok(true)
+            },
+        )?;
         Ok(members)
     }
 }
@@ -306,7 +327,7 @@ fn reply_with(ctx: &ReadContext<'_>, args: &[&[u8]], operation: Operation, reply
 /// `ZINTERCARD numkeys key [key ...] [LIMIT limit]`
 pub(super) fn zintercard(ctx: &ReadContext<'_>, args: &[&[u8]], reply: &mut Reply<'_>) -> CommandResult {
     let mut query = Query::parse(Place::of_read(ctx), args, 1, Operation::Intersection, Form::Card)?;
-    query.sources.sort_by_key(|(source, _)| source.len());
+    query.sources.sort_by_key(|source| source.len);
     let mut count = 0;
     query.intersect(&mut |_, _| {
         count += 1;

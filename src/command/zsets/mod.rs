@@ -23,6 +23,7 @@ mod read;
 pub(super) use add::{AddOptions, add_all, reply_added};
 pub(super) use algebra_table::COMMANDS as ALGEBRA_COMMANDS;
 pub(super) use out::{reply_whole, store};
+pub(super) use pop::parse_zmpop;
 pub(super) use range_table::COMMANDS as RANGE_COMMANDS;
 
 use super::spec::{Access, Arg, Arity, CommandSpec, Flags, Group, Handler, KeySpec};

@@ -2,14 +2,14 @@
 
 use super::out::{Members, length};
 use crate::command::context::WriteContext;
-use crate::command::cursor::Cursor;
 use crate::command::error::{CommandError, CommandResult, SYNTAX};
+use crate::command::multi_pop::MultiPop;
 use crate::resp::{Protocol, Reply};
 use crate::types::number::parse_i64;
 
 /// Which end members are popped from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum End {
+pub(in crate::command) enum End {
     /// Those with the lowest scores.
     Min,
     /// Those with the highest scores.
@@ -55,37 +55,25 @@ fn pop(ctx: &mut WriteContext<'_>, args: &[&[u8]], end: End, reply: &mut Reply<'
 
 /// `ZMPOP numkeys key [key ...] MIN|MAX [COUNT count]`
 pub(super) fn zmpop(ctx: &mut WriteContext<'_>, args: &[&[u8]], reply: &mut Reply<'_>) -> CommandResult {
-    let (keys, end, count) = parse_mpop(args, 1)?;
+    let MultiPop { keys, end, count } = parse_zmpop(args, 1)?;
     if !pop_first(ctx, keys, end, count, Shape::Nested, reply)? {
         reply.null_array();
     }
     Ok(())
 }
 
-/// Keys, end and count of ZMPOP, whose number of keys is at `count_at`.
-fn parse_mpop<'a>(args: &'a [&'a [u8]], count_at: usize) -> Result<(&'a [&'a [u8]], End, u64), CommandError> {
-    const NO_KEYS: CommandError = CommandError::Static("ERR numkeys should be greater than 0");
-    const NO_COUNT: CommandError = CommandError::Static("ERR count should be greater than 0");
-    let positive = |arg: &[u8]| parse_i64(arg).and_then(|count| u64::try_from(count).ok()).filter(|&count| count > 0);
-    let keys = positive(args[count_at]).ok_or(NO_KEYS)?;
-    let first = count_at + 1;
-    let behind = usize::try_from(keys).ok().and_then(|keys| first.checked_add(keys)).unwrap_or(usize::MAX);
-    let mut cursor = Cursor::new(args, behind);
-    let end = if cursor.accept("MIN") {
-        End::Min
-    } else if cursor.accept("MAX") {
-        End::Max
-    } else {
-        return Err(SYNTAX);
-    };
-    let mut count = None;
-    while cursor.remaining() > 0 {
-        if count.is_some() || cursor.remaining() < 2 || !cursor.accept("COUNT") {
-            return Err(SYNTAX);
+/// What ZMPOP asks for, from the number of keys on.
+pub(in crate::command) fn parse_zmpop<'a>(
+    args: &'a [&'a [u8]],
+    numkeys_at: usize,
+) -> Result<MultiPop<'a, End>, CommandError> {
+    MultiPop::parse(args, numkeys_at, |word| {
+        if word.eq_ignore_ascii_case(b"min") {
+            Some(End::Min)
+        } else {
+            word.eq_ignore_ascii_case(b"max").then_some(End::Max)
         }
-        count = Some(positive(cursor.required()?).ok_or(NO_COUNT)?);
-    }
-    Ok((&args[first..behind], end, count.unwrap_or(1)))
+    })
 }
 
 /// Pops up to `count` members from the first of several sorted sets that is there, and replies with them. Answers
