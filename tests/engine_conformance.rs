@@ -137,7 +137,7 @@ fn check(fixture: &Fixture, engine: &dyn Engine, model: &Model, generator: &mut 
             let meta = engine.meta(at, now).unwrap();
             assert_eq!(meta, model.meta(db, key, now), "{}", key.escape_ascii());
             assert_eq!(engine.encoding(at, now).unwrap(), model.encoding(db, key, now));
-            assert_eq!(engine.memory_usage(at, now).unwrap().is_some(), meta.is_some());
+            assert_eq!(engine.memory_usage(at, 0, now).unwrap().is_some(), meta.is_some());
             assert_eq!(engine.idle_seconds(at, now).unwrap().is_some(), meta.is_some());
             if let Some(bytes) = model.string(db, key, now) {
                 assert_eq!(text(engine, db, key, now).unwrap(), bytes);

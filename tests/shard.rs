@@ -515,14 +515,21 @@ async fn a_command_may_name_more_keys_than_an_engine_has_views() {
 async fn keys_that_a_command_left_alone_are_as_they_were_watched() {
     let cases: &[(&[&str], &str, bool)] = &[
         (&["SMOVE", "s", "t", "a"], "s", false),
+        (&["SMOVE", "s", "t", "a"], "t", true),
         (&["SMOVE", "s", "t", "b"], "t", false),
         (&["LMPOP", "2", "l", "m", "LEFT"], "l", false),
+        (&["LMPOP", "2", "l", "m", "LEFT"], "m", true),
+        (&["BLPOP", "l", "m", "1"], "m", true),
+        (&["BLMPOP", "1", "2", "l", "m", "LEFT"], "m", true),
+        (&["ZMPOP", "2", "z", "y", "MIN"], "y", true),
+        (&["BZPOPMAX", "z", "y", "1"], "y", true),
         (&["BZPOPMAX", "z", "y", "1"], "z", false),
         // The destination is a key, whatever it is called.
         (&["SORT", "l", "ALPHA", "STORE", "store"], "store", false),
         (&["GEORADIUS", "z", "0", "0", "1", "m", "STORE", "store"], "store", false),
         // Across engines: what is only read has another order in the scratch store.
         (&["SINTERSTORE", "d", "lsm:s", "numbers"], "lsm:s", true),
+        (&["PFCOUNT", "hll"], "hll", true),
     ];
     for (command, key, holds) in cases {
         let dir = tempfile::tempdir().expect("a directory");
@@ -573,6 +580,25 @@ async fn who_waits_for_a_group_hears_that_the_stream_has_expired() {
         assert!(replies.to_vec().starts_with(b"-NOGROUP"), "{engine}");
         node.close().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fields_that_expire_are_counted_apart_from_keys() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let node = open(dir.path(), one_engine(EngineKind::Hash)).await;
+    let commands: &[&[&str]] =
+        &[&["HSET", "h", "a", "1", "b", "2", "c", "3"], &["HPEXPIRE", "h", "20", "FIELDS", "2", "a", "b"]];
+    node.run(0, commands).await;
+    let counters = &node.shard.counters;
+    let expired = || counters.expired_fields.load(std::sync::atomic::Ordering::Relaxed);
+    for _ in 0..200 {
+        if expired() == 2 {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    assert_eq!((expired(), counters.expired.load(std::sync::atomic::Ordering::Relaxed)), (2, 0));
+    node.close().await;
 }
 
 /// The format is on disks. To make the fixture anew, after a change of version, name a file in `KEEP_FIXTURE`.

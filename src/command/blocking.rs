@@ -230,6 +230,7 @@ fn pop_first(
         }
         let mut popped = Vec::new();
         run(pop, ctx, &[pop.as_bytes(), key], &mut Reply::new(&mut popped, reply.protocol()))?;
+        ctx.only_changed = (keys.len() > 1).then(|| key.to_vec());
         reply.array(elements + 1);
         reply.bulk(key);
         // Of several elements the reply is an array, whose header is replaced by ours.

@@ -144,6 +144,9 @@ pub struct WriteContext<'a> {
     pub shared: &'a Shared,
     /// Seeded from the log entry: the same on every replica.
     pub rng: &'a mut Rng,
+    /// Where a command that names several keys changed one of them only: which. Else all count as changed that it may
+    /// have changed by its declaration.
+    pub only_changed: Option<Vec<u8>>,
     /// Number of changes made, for `rdb_changes_since_last_save` and later for notifications.
     pub dirty: u64,
     /// Keys that were looked up and found.

@@ -66,7 +66,9 @@ pub fn spans_engines(rules: &KeyspaceRules, databases: u16, spec: &CommandSpec, 
         "COPY" => CopyOptions::parse(db, databases, args).ok().map(|options| options.db),
         "MOVE" => move_destination(db, databases, args).ok(),
         // Its patterns may name any key.
-        "SORT" if reads_by_pattern(args) => return true,
+        "SORT" if keys.len() > 1 && reads_by_pattern(args) => {
+            return engines.any(|engine| engine != first) || rules.engines_of(db).any(|engine| engine != first);
+        }
         _ => return engines.any(|engine| engine != first),
     };
     destination.is_some_and(|other| rules.engine_for(other, args[keys[keys.len() - 1].0]) != first)
@@ -217,6 +219,7 @@ impl Shard {
                         now,
                         shared: &shared,
                         rng: &mut rng,
+                        only_changed: None,
                         dirty: 0,
                         hits: 0,
                         misses: 0,

@@ -290,6 +290,7 @@ impl<'p> Execution<'_, 'p> {
             now: self.header.now,
             shared: &self.shared,
             rng: &mut rng,
+            only_changed: None,
             dirty: 0,
             hits: 0,
             misses: 0,
@@ -297,12 +298,13 @@ impl<'p> Execution<'_, 'p> {
         let start = reply.len();
         let result = handler(&mut context, args, reply);
         let (dirty, hits, misses) = (context.dirty, context.hits, context.misses);
+        let only = context.only_changed.take();
         self.tally.hits += hits;
         self.tally.misses += misses;
         if dirty > 0 {
             self.shard.stats.dirty.fetch_add(dirty, Ordering::Relaxed);
             if !concerned.is_empty() {
-                self.tell(&concerned);
+                self.tell(&concerned, only.as_deref());
             }
         }
         conclude(result, reply, start)
@@ -331,11 +333,12 @@ impl<'p> Execution<'_, 'p> {
         matches!(self.store.engine(db, key).meta(Address::new(db, key), self.header.now), Ok(Some(_)))
     }
 
-    /// Says that keys were changed, unless they were not there and are not there.
+    /// Says that keys were changed, all or only one, unless they were not there and are not there.
     #[cold]
-    fn tell(&self, concerned: &[(Db, Vec<u8>, bool)]) {
+    fn tell(&self, concerned: &[(Db, Vec<u8>, bool)], only: Option<&[u8]>) {
         for (db, key, was_there) in concerned {
-            if *was_there || self.is_there(*db, key) {
+            let is_meant = only.is_none_or(|only| only == key);
+            if is_meant && (*was_there || self.is_there(*db, key)) {
                 self.shard.observe_change(*db, key);
             }
         }
@@ -386,7 +389,7 @@ impl<'p> Execution<'_, 'p> {
     }
 
     fn expire(&mut self, until: UnixMs, limit: usize) -> StorageResult<()> {
-        let mut expired = 0;
+        let (mut expired, mut expired_fields) = (0, 0);
         let shard = self.shard;
         self.store.for_each_engine(|_, engine| {
             // Watches see for themselves that a key is gone; a reader of a group that is gone does not.
@@ -395,7 +398,7 @@ impl<'p> Execution<'_, 'p> {
                     shard.parking.note_change(db, key);
                 }
             })?;
-            engine.expire_fields_due(until, limit, &mut |db, key, _| {
+            expired_fields += engine.expire_fields_due(until, limit, &mut |db, key, _| {
                 if shard.is_observed() {
                     shard.observe_change(db, key);
                 }
@@ -403,6 +406,7 @@ impl<'p> Execution<'_, 'p> {
             Ok(())
         })?;
         self.shard.counters.expired.fetch_add(expired as u64, Ordering::Relaxed);
+        self.shard.counters.expired_fields.fetch_add(expired_fields as u64, Ordering::Relaxed);
         Ok(())
     }
 

@@ -84,6 +84,8 @@ pub struct Counters {
     pub misses: AtomicU64,
     /// Keys that expired.
     pub expired: AtomicU64,
+    /// Fields of hashes that expired.
+    pub expired_fields: AtomicU64,
     /// Slow commands.
     pub slowlog: SlowLog,
     /// Reads by how they made sure that they miss nothing; see [`Counters::reads_of`].
@@ -120,6 +122,7 @@ impl Default for Counters {
             hits: AtomicU64::default(),
             misses: AtomicU64::default(),
             expired: AtomicU64::default(),
+            expired_fields: AtomicU64::default(),
             slowlog: SlowLog::default(),
             reads: Default::default(),
             read_seed: AtomicU64::new(super::clock::entropy()),
@@ -195,7 +198,7 @@ impl Counters {
             counters.reset();
         }
         self.errors.reset();
-        for counter in [&self.hits, &self.misses, &self.expired].into_iter().chain(&self.reads) {
+        for counter in [&self.hits, &self.misses, &self.expired, &self.expired_fields].into_iter().chain(&self.reads) {
             counter.store(0, Ordering::Relaxed);
         }
     }

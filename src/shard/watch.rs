@@ -25,8 +25,9 @@
 //! # What counts as a change
 //! As in Redis: a write that changed something counts for all keys that its declaration says it changes, except for those
 //! that were not there before and are not there now. A key that was there when it was watched and has expired since counts;
-//! one that had expired before does not, whenever it is removed. One thing is coarser than in Redis: LMPOP and ZMPOP count
-//! as a change of each key they name, though they change the first that has elements.
+//! one that had expired before does not, whenever it is removed. Pops of the first of several keys, and SMOVE of a member
+//! that the destination has, say which key they changed. In the decision which transactions go into one entry, where
+//! only their arguments are known, they count for all their keys.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -75,8 +75,9 @@ pub trait Engine:
     fn meta(&self, at: Address<'_>, now: UnixMs) -> StorageResult<Option<KeyMeta>>;
     /// Name of the value's encoding as `OBJECT ENCODING` reports it.
     fn encoding(&self, at: Address<'_>, now: UnixMs) -> StorageResult<Option<&'static str>>;
-    /// Approximate bytes that key and value take, index included.
-    fn memory_usage(&self, at: Address<'_>, now: UnixMs) -> StorageResult<Option<usize>>;
+    /// Approximate bytes that key and value take, index included. An engine that does not know the size of a collection
+    /// judges by about `samples` of its elements, by all when that is 0.
+    fn memory_usage(&self, at: Address<'_>, samples: usize, now: UnixMs) -> StorageResult<Option<usize>>;
     /// Seconds since the last access of the key, where the engine keeps it (else 0).
     fn idle_seconds(&self, at: Address<'_>, now: UnixMs) -> StorageResult<Option<u64>>;
     /// Records an access of the key for `OBJECT IDLETIME`; may be a no-op. Never changes the digest.

@@ -27,7 +27,7 @@ impl Engine for NullEngine {
         Ok(None)
     }
 
-    fn memory_usage(&self, _: Address<'_>, _: UnixMs) -> StorageResult<Option<usize>> {
+    fn memory_usage(&self, _: Address<'_>, _: usize, _: UnixMs) -> StorageResult<Option<usize>> {
         Ok(None)
     }
 

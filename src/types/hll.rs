@@ -153,11 +153,6 @@ pub fn cached(bytes: &[u8]) -> Option<u64> {
     (bytes[CARDINALITY.end - 1] & STALE == 0).then_some(cardinality)
 }
 
-/// Notes the cardinality in the header.
-pub fn set_cached(bytes: &mut [u8], cardinality: u64) {
-    bytes[CARDINALITY].copy_from_slice(&cardinality.to_le_bytes());
-}
-
 /// The estimate of how many different elements were added.
 ///
 /// # Errors

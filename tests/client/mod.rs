@@ -79,6 +79,7 @@ impl Client {
                     now: self.now,
                     shared: &self.shared,
                     rng: &mut Rng::new(self.entry),
+                    only_changed: None,
                     dirty: 0,
                     hits: 0,
                     misses: 0,

@@ -280,13 +280,13 @@ fn sorted_sets_change_their_encoding_and_keep_their_expiry() {
         add(engine, b"a", 1.0);
         assert_eq!(engine.encoding(at(b"z"), NOW).unwrap(), Some("listpack"));
         engine.set_expiry(at(b"z"), later, NOW).unwrap();
-        let small = engine.memory_usage(at(b"z"), NOW).unwrap().unwrap();
+        let small = engine.memory_usage(at(b"z"), 0, NOW).unwrap().unwrap();
         for number in 0..200 {
             add(engine, format!("member {number}").as_bytes(), f64::from(number));
         }
         assert_eq!(engine.encoding(at(b"z"), NOW).unwrap(), Some("skiplist"), "{}", fixture.name);
         assert_eq!(engine.meta(at(b"z"), NOW).unwrap().unwrap().expires_at, later);
-        assert!(engine.memory_usage(at(b"z"), NOW).unwrap().unwrap() > small + 200 * 10);
+        assert!(engine.memory_usage(at(b"z"), 0, NOW).unwrap().unwrap() > small + 200 * 10);
         engine.zset_remove_range(at(b"z"), 1..1000, false, NOW, &mut |_, _| {}).unwrap();
         assert_eq!(engine.encoding(at(b"z"), NOW).unwrap(), Some("skiplist"), "it does not go back");
         assert_eq!(engine.meta(at(b"z"), NOW).unwrap().unwrap().expires_at, later);

@@ -112,6 +112,7 @@ fn multi_pop(
             reply.array(2);
             reply.bulk(key);
             pop_some(ctx, key, end, count.min(len), reply)?;
+            ctx.only_changed = (keys.len() > 1).then(|| key.to_vec());
             return Ok(true);
         }
     }

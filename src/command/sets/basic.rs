@@ -43,6 +43,9 @@ pub(super) fn smove(ctx: &mut WriteContext<'_>, args: &[&[u8]], reply: &mut Repl
         ctx.engine_mut(from).set_remove(from, &[member], now)?;
         let added = ctx.engine_mut(to).set_add(to, &[member], now)?;
         ctx.dirty += 1 + added as u64;
+        if added == 0 {
+            ctx.only_changed = Some(source.to_vec());
+        }
     }
     reply.integer(i64::from(there));
     Ok(())

@@ -118,6 +118,7 @@ fn pop_first(
             reply.double(score);
         })?;
         ctx.dirty += removed;
+        ctx.only_changed = (keys.len() > 1).then(|| key.to_vec());
         return Ok(true);
     }
     Ok(false)

@@ -11,6 +11,8 @@ use crate::storage::Address;
 const JUDGED_BYTES_MIN: u64 = 5 << 20;
 /// Bytes by which memory must be in excess to be worth a word.
 const EXCESS_BYTES_MIN: i64 = 10 << 20;
+/// Elements of a collection that MEMORY USAGE judges by, as in Redis.
+const SAMPLES_DEFAULT: usize = 5;
 /// Bytes per client, on average, that are unusual.
 const CLIENT_BYTES_MAX: u64 = 200 * 1024;
 
@@ -35,14 +37,13 @@ pub(super) fn memory(call: &mut Call<'_>) -> Executed {
 
 fn usage(call: &mut Call<'_>) -> Executed {
     let mut options = &call.args[3..];
+    let mut samples = SAMPLES_DEFAULT;
     while let [option, _count, rest @ ..] = options {
         if !option.eq_ignore_ascii_case(b"samples") {
             return Err(SYNTAX);
         }
-        // Engines know or estimate the size of a value by themselves: the number is only checked.
-        if call.integer_at(call.args.len() - options.len() + 1)? < 0 {
-            return Err(SYNTAX);
-        }
+        let count = call.integer_at(call.args.len() - options.len() + 1)?;
+        samples = usize::try_from(count).map_err(|_negative| SYNTAX)?;
         options = rest;
     }
     if !options.is_empty() {
@@ -53,7 +54,7 @@ fn usage(call: &mut Call<'_>) -> Executed {
     let at = Address::new(call.session.db, call.args[2]);
     let bytes = {
         let store = shard.replica();
-        store.engine(at.db, at.key).memory_usage(at, shard.read_time(clock::now()))?
+        store.engine(at.db, at.key).memory_usage(at, samples, shard.read_time(clock::now()))?
     };
     let mut reply = call.reply();
     match bytes {

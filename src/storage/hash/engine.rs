@@ -252,7 +252,7 @@ impl Engine for HashEngine {
         Ok(self.live(at, now).map(Found::encoding))
     }
 
-    fn memory_usage(&self, at: Address<'_>, now: UnixMs) -> StorageResult<Option<usize>> {
+    fn memory_usage(&self, at: Address<'_>, _samples: usize, now: UnixMs) -> StorageResult<Option<usize>> {
         Ok(self.live(at, now).map(|found| {
             let expiry = found.record.expires_at().map_or(0, |_| DUE_BYTES);
             found.table.key_bytes(&found.table.table.entries()[found.position]) + expiry

@@ -120,7 +120,7 @@ fn check(engines: &[(&'static str, Box<dyn Engine>)], key: &[u8], model: &VecDeq
             continue;
         };
         assert_eq!(engine.encoding(at(key), NOW).unwrap(), Some("quicklist"));
-        assert!(engine.memory_usage(at(key), NOW).unwrap().unwrap() > key.len());
+        assert!(engine.memory_usage(at(key), 0, NOW).unwrap().unwrap() > key.len());
         let from = rng.below(list.len());
         assert_eq!(list.get(from).unwrap().as_deref(), model.get(from as usize).map(Vec::as_slice), "{name}");
         assert_eq!(list.get(list.len()).unwrap(), None);

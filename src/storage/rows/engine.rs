@@ -3,9 +3,10 @@
 use std::borrow::Cow;
 use std::ops::Bound;
 
+use super::counted::scaled_bytes;
 use super::field_times::FieldTimes;
 use super::fields::RowHash;
-use super::format::{Garbage, KeyOrder, Meta, Shape, canonical_int, decode_element, elements_from, is_digested};
+use super::format::{Garbage, KeyOrder, Meta, Shape, canonical_int, elements_from, is_digested};
 use super::{RowEngine, SWEEP_ROWS_PER_COMMIT};
 use crate::storage::field_expiry::FieldExpiryEngine;
 use crate::storage::lists::ListEngine;
@@ -23,10 +24,8 @@ use crate::types::{Db, UnixMs};
 
 /// Bytes of the fixed parts of a key's rows, and of what a file adds to each.
 const KEY_OVERHEAD_BYTES: usize = 48;
-/// The same for an element.
-const ELEMENT_OVERHEAD_BYTES: usize = 24;
-/// Fields from which the size of a hash is estimated.
-const SAMPLED_FIELDS: usize = 32;
+/// Bytes that a file adds to a row of an element.
+const ROW_OVERHEAD_BYTES: usize = 12;
 
 /// Shape and body of a string: canonical numbers are kept as such.
 fn string_body(value: &[u8], number: &mut [u8; 8]) -> Shape {
@@ -74,15 +73,15 @@ impl RowEngine {
         self.replace(at, old, Some(&meta))
     }
 
-    fn sampled_hash_bytes(&self, version: u64, len: u64) -> StorageResult<usize> {
-        let (mut bytes, mut fields) = (0, 0);
+    /// About how many bytes the rows of a collection's elements take, by the first `samples`; 0 is all.
+    fn sampled_element_bytes(&self, version: u64, len: u64, samples: usize) -> StorageResult<usize> {
+        let (mut bytes, mut rows) = (0, 0);
         self.reads().walk(&elements_from(version, 0), &mut |row, value| {
-            let (_, field, value) = decode_element(row, value)?;
-            bytes += field.len() + value.len() + ELEMENT_OVERHEAD_BYTES;
-            fields += 1;
-            Ok(fields < SAMPLED_FIELDS)
+            bytes += row.len() + value.len() + ROW_OVERHEAD_BYTES;
+            rows += 1;
+            Ok(rows != samples)
         })?;
-        Ok(bytes * len as usize / fields.max(1))
+        Ok(scaled_bytes(bytes, rows as u64, len))
     }
 }
 
@@ -110,7 +109,7 @@ impl Engine for RowEngine {
         })
     }
 
-    fn memory_usage(&self, at: Address<'_>, now: UnixMs) -> StorageResult<Option<usize>> {
+    fn memory_usage(&self, at: Address<'_>, samples: usize, now: UnixMs) -> StorageResult<Option<usize>> {
         let found = self.read_live(&self.reads(), at, now, |meta| {
             let collection = if meta.shape.is_collection() { Some(meta.collection()?) } else { None };
             Ok((meta.shape, meta.body.len(), meta.expires_at.is_some(), collection))
@@ -120,8 +119,11 @@ impl Engine for RowEngine {
         let copies = 1 + usize::from(self.order == KeyOrder::Bytes) + usize::from(expires);
         let key_bytes = (at.key.len() + KEY_OVERHEAD_BYTES) * copies + usize::from(is_digested(at.key)) * 32;
         let elements = match collection {
-            Some(_) if shape == Shape::List => self.sampled_list_bytes(at, now)?,
-            Some((version, len)) => self.sampled_hash_bytes(version, len)?,
+            Some(_) if shape == Shape::List => self.sampled_list_bytes(at, samples, now)?,
+            Some((version, len)) => {
+                let order = if shape == Shape::Zset { self.sampled_order_bytes(at, samples, now)? } else { 0 };
+                order + self.sampled_element_bytes(version, len, samples)?
+            }
             None => 0,
         };
         Ok(Some(key_bytes + body_bytes + elements))

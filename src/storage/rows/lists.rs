@@ -65,10 +65,10 @@ impl RowEngine {
         Ok(found.map_or((None, None), |(known, tree)| (Some(known), tree)))
     }
 
-    /// About how many bytes the elements of a list take.
-    pub(super) fn sampled_list_bytes(&self, at: Address<'_>, now: UnixMs) -> StorageResult<usize> {
+    /// About how many bytes the elements of a list take; see [`Counted::sampled_bytes`].
+    pub(super) fn sampled_list_bytes(&self, at: Address<'_>, samples: usize, now: UnixMs) -> StorageResult<usize> {
         match self.list(at, now)? {
-            Some(ListRead::Rows(list)) => Ok(list.tree.sampled_bytes(&list.reads)? as usize),
+            Some(ListRead::Rows(list)) => list.tree.sampled_bytes(&list.reads, samples),
             _ => Ok(0),
         }
     }
@@ -271,6 +271,24 @@ mod tests {
             assert!(most <= 8, "{name}: a pop read {most} rows");
             let nodes = rows_tagged(&engine, b'N');
             assert!(nodes <= 10, "{name}: {nodes} nodes are left");
+        }
+    }
+
+    #[test]
+    fn usage_is_judged_by_as_many_elements_as_are_asked_for() {
+        for name in ENGINES {
+            let dir = tempfile::tempdir().unwrap();
+            let (mut engine, watch) = open_watched(name, dir.path());
+            let elements = (0..10_000).map(|n| vec![b'x'; if n < 500 { 1 } else { 200 }]).collect();
+            engine.put_list(at(b"list"), elements, None).unwrap();
+            written_out(&mut engine, 1);
+            let usage = |samples| engine.memory_usage(at(b"list"), samples, NOW).unwrap().unwrap();
+            watch.take();
+            let few = usage(5);
+            assert!(watch.take().0 <= 6, "{name}");
+            let (some, all) = (usage(1_000), usage(0));
+            assert!(few < 100_000 && few < some && some < all, "{name}: {few} {some} {all}");
+            assert!((9_500 * 200..9_500 * 250).contains(&all), "{name}: {all}");
         }
     }
 

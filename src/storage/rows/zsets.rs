@@ -275,6 +275,14 @@ impl RowEngine {
         self.replace(at, old, Some(&meta))
     }
 
+    /// About how many bytes the order of a sorted set takes; see [`Counted::sampled_bytes`].
+    pub(super) fn sampled_order_bytes(&self, at: Address<'_>, samples: usize, now: UnixMs) -> StorageResult<usize> {
+        match self.zset(at, now)? {
+            Some(ZsetRead::Rows(zset)) => zset.head.tree.sampled_bytes(&zset.reads, samples),
+            _ => Ok(0),
+        }
+    }
+
     /// Gives a member a score, in place of the score `old` if it has one.
     fn set_score(&mut self, head: &mut Head, member: &[u8], old: Option<f64>, score: f64) -> StorageResult<()> {
         let mut nodes = self.nodes_mut();

@@ -25,6 +25,7 @@ pub(super) fn stats(out: &mut Writer, server: &Server) {
     out.field("instantaneous_output_repl_kbps", kilobytes(0));
     out.field("rejected_connections", stats.rejected_connections.load(Relaxed));
     out.zeros(&["sync_full", "sync_partial_ok", "sync_partial_err"]);
+    out.field("expired_subkeys", shard.expired_fields.load(Relaxed));
     out.field("expired_keys", shard.expired.load(Relaxed));
     out.field("expired_stale_perc", "0.00");
     out.zeros(&[

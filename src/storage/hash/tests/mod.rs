@@ -339,11 +339,11 @@ fn large_databases_and_hashes_are_freed() {
         engine.hash_set(at("large"), &[(&i.to_le_bytes(), b"v")], NOW).unwrap();
         set(&mut engine, &format!("key{i}"), b"v");
     }
-    let full = engine.memory_usage(at("large"), NOW).unwrap().unwrap();
+    let full = engine.memory_usage(at("large"), 0, NOW).unwrap().unwrap();
     assert!(full > 2 * LAZY_FREE_MIN_ITEMS * 30);
     assert!(engine.usage().memory_bytes as usize > 2 * full);
     assert!(engine.remove(at("large"), NOW).unwrap());
-    assert_eq!(engine.memory_usage(at("large"), NOW).unwrap(), None);
+    assert_eq!(engine.memory_usage(at("large"), 0, NOW).unwrap(), None);
     engine.flush_db(DB).unwrap();
     assert_eq!(engine.usage().memory_bytes, 0);
 }

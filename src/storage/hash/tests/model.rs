@@ -245,7 +245,7 @@ pub(super) fn check(engine: &HashEngine, model: &Model, now: UnixMs) {
             assert_eq!(found_expiry, *expires_at);
             assert_eq!(engine.meta(at, now).unwrap().unwrap().expires_at, *expires_at);
             assert_eq!(seen.get(key), Some(&object.kind()));
-            assert!(engine.memory_usage(at, now).unwrap().unwrap() > key.len());
+            assert!(engine.memory_usage(at, 0, now).unwrap().unwrap() > key.len());
             match (object, value) {
                 (Object::String(bytes), Value::String(expected)) => {
                     assert_eq!(bytes, *expected);

@@ -60,7 +60,7 @@ fn snapshots_keep_sorted_sets_and_their_orders() {
         assert_eq!(encoding(&loaded, key), encoding(&engine, key));
     }
     assert_eq!(digest_engine(&loaded, DB, NOW).unwrap(), digest_engine(&engine, DB, NOW).unwrap());
-    let [before, after] = [&engine, &loaded].map(|engine| engine.memory_usage(at("large"), NOW).unwrap().unwrap());
+    let [before, after] = [&engine, &loaded].map(|engine| engine.memory_usage(at("large"), 0, NOW).unwrap().unwrap());
     assert_eq!(before, after, "the account of memory is the same");
 }
 

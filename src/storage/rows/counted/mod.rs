@@ -34,6 +34,7 @@ mod tests;
 
 use std::cell::OnceCell;
 
+pub(super) use read::scaled_bytes;
 pub(super) use write::NodeWriter;
 
 use super::format::{collection_body, node_row};

@@ -10,6 +10,19 @@ const NODE_OVERHEAD_BYTES: usize = 32;
 /// Called with an item; answers whether to go on.
 pub(in crate::storage::rows) type VisitItem<'v> = dyn FnMut(&[u8]) -> StorageResult<bool> + 'v;
 
+/// What the leafs that were looked at take.
+struct Sampled {
+    bytes: usize,
+    items: u64,
+    items_max: u64,
+}
+
+/// Bytes of so many items, if `sampled` of them take `bytes`.
+pub(in crate::storage::rows) fn scaled_bytes(bytes: usize, sampled: u64, items: u64) -> usize {
+    let scaled = bytes as u128 * u128::from(items) / u128::from(sampled.max(1));
+    usize::try_from(scaled).unwrap_or(usize::MAX)
+}
+
 impl Counted {
     /// What `read` makes of the item at an index, `None` behind the end.
     pub(in crate::storage::rows) fn get<T>(
@@ -43,20 +56,39 @@ impl Counted {
         })
     }
 
-    /// About how many bytes the nodes take: as many for each item as in the first leaf.
-    pub(in crate::storage::rows) fn sampled_bytes(&self, rows: &impl NodeRows) -> StorageResult<u64> {
+    /// About how many bytes the nodes take: as many for each item as in the first leafs, which have `samples` items or
+    /// more; 0 is all.
+    pub(in crate::storage::rows) fn sampled_bytes(&self, rows: &impl NodeRows, samples: usize) -> StorageResult<usize> {
         if self.len == 0 {
             return Ok(0);
         }
-        let (mut node, mut count) = (self.root, self.len);
-        for _ in 0..self.height {
-            (node, count) = rows.with_node(self, node, |bytes| {
-                let first = Entries::of(bytes).next()?.ok_or_else(|| corrupt("an inner node without entries"))?;
-                Ok((first.node, first.count))
-            })?;
+        let mut sampled =
+            Sampled { bytes: 0, items: 0, items_max: if samples == 0 { u64::MAX } else { samples as u64 } };
+        self.sample(rows, (self.root, self.height, self.len), &mut sampled)?;
+        Ok(scaled_bytes(sampled.bytes, sampled.items, self.len))
+    }
+
+    fn sample(
+        &self,
+        rows: &impl NodeRows,
+        (node, height, count): (u64, u8, u64),
+        sampled: &mut Sampled,
+    ) -> StorageResult<()> {
+        let Some(below) = height.checked_sub(1) else {
+            sampled.bytes += rows.with_node(self, node, |bytes| Ok(bytes.len()))? + NODE_OVERHEAD_BYTES;
+            sampled.items += count;
+            return Ok(());
+        };
+        let children = rows.with_node(self, node, |bytes| {
+            Ok(node::entries(bytes)?.iter().map(|entry| (entry.node, entry.count)).collect::<Vec<_>>())
+        })?;
+        for (child, count) in children {
+            if sampled.items >= sampled.items_max {
+                break;
+            }
+            self.sample(rows, (child, below, count), sampled)?;
         }
-        let bytes = rows.with_node(self, node, |bytes| Ok(bytes.len()))? + NODE_OVERHEAD_BYTES;
-        Ok((bytes as u64).saturating_mul(self.len) / count.max(1))
+        Ok(())
     }
 
     /// How many items sort before `bound`, and whether the next one equals it. Of a tree in the order of bytes.
