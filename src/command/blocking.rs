@@ -20,8 +20,6 @@ const NEGATIVE: CommandError = CommandError::Static("ERR timeout is negative");
 const OUT_OF_RANGE: CommandError = CommandError::Static("ERR timeout is out of range");
 
 const POP: Flags = Flags::WRITE.or(Flags::NOSCRIPT).or(Flags::BLOCKING);
-const END: Arg = Arg::one_of("where", &[Arg::word("left", "LEFT"), Arg::word("right", "RIGHT")]);
-const BEST: Arg = Arg::one_of("where", &[Arg::word("min", "MIN"), Arg::word("max", "MAX")]);
 const TIMEOUT: Arg = Arg::double("timeout");
 
 /// What pops of one or more keys have in common.
@@ -57,8 +55,8 @@ pub(super) static COMMANDS: &[CommandSpec] = &[
         args: &[
             Arg::key("source"),
             Arg::key_at("destination", 1),
-            Arg::one_of("wherefrom", &[Arg::word("left", "LEFT"), Arg::word("right", "RIGHT")]),
-            Arg::one_of("whereto", &[Arg::word("left", "LEFT"), Arg::word("right", "RIGHT")]),
+            Arg::one_of("wherefrom", Arg::LEFT_OR_RIGHT),
+            Arg::one_of("whereto", Arg::LEFT_OR_RIGHT),
             TIMEOUT,
         ],
         handler: Handler::Write(blmove),
@@ -73,8 +71,8 @@ pub(super) static COMMANDS: &[CommandSpec] = &[
             TIMEOUT,
             Arg::integer("numkeys"),
             Arg::key("key").multiple(),
-            END,
-            Arg::integer("count").after("COUNT").optional(),
+            Arg::one_of("where", Arg::LEFT_OR_RIGHT),
+            Arg::COUNT,
         ],
         handler: Handler::Write(blmpop),
         ..POP_OF_COUNTED_KEYS
@@ -115,13 +113,7 @@ pub(super) static COMMANDS: &[CommandSpec] = &[
         summary: "Removes members with the lowest or highest scores from the first of several sorted sets that has any, \
                   and waits for one.",
         complexity: "O(K) + O(M*log(N))",
-        args: &[
-            TIMEOUT,
-            Arg::integer("numkeys"),
-            Arg::key("key").multiple(),
-            BEST,
-            Arg::integer("count").after("COUNT").optional(),
-        ],
+        args: &[TIMEOUT, Arg::integer("numkeys"), Arg::key("key").multiple(), Arg::MIN_OR_MAX, Arg::COUNT],
         handler: Handler::Write(bzmpop),
         ..POP_OF_COUNTED_KEYS
     },

@@ -1,10 +1,13 @@
-//! What SCAN, HSCAN and SSCAN have in common: cursors and options.
+//! What SCAN, HSCAN, SSCAN and ZSCAN have in common: cursors, options, and the steps of the last three.
 
 use super::cursor::Cursor;
-use super::error::{CommandError, SYNTAX};
+use super::error::{CommandError, CommandResult, SYNTAX};
+use super::items::{Companion, Items};
+use super::text::Decimal;
+use crate::resp::{Reply, ReplyBuffer};
 use crate::storage::ScanCursor;
 use crate::types::glob;
-use crate::types::number::parse_u64;
+use crate::types::number::{format_f64, parse_u64};
 
 /// Elements of a step when the client does not say.
 const COUNT_DEFAULT: usize = 10;
@@ -51,7 +54,7 @@ impl<'a> Options<'a> {
         Self::parse(Cursor::new(args, 3), false)
     }
 
-    /// Options of SSCAN.
+    /// Options of SSCAN and ZSCAN.
     pub(super) fn of_sscan(args: &'a [&'a [u8]]) -> Result<Self, CommandError> {
         let options = Self::of_hscan(args)?;
         if options.no_values { Err(SYNTAX) } else { Ok(options) }
@@ -86,4 +89,42 @@ impl<'a> Options<'a> {
     pub(super) fn matches(&self, name: &[u8]) -> bool {
         self.pattern.is_none_or(|pattern| glob::matches(pattern, name, false))
     }
+}
+
+/// Replies with the items of one step of HSCAN and its like. The options are read when there is a collection.
+pub(super) fn reply_step<'a>(
+    items: Option<&dyn Items>,
+    cursor: ScanCursor,
+    options: impl FnOnce() -> Result<Options<'a>, CommandError>,
+    reply: &mut Reply<'_>,
+) -> CommandResult {
+    reply.array(2);
+    let Some(items) = items else {
+        reply.bulk(b"0");
+        reply.array(0);
+        return Ok(());
+    };
+    let options = options()?;
+    let mut elements = ReplyBuffer::default();
+    let mut out = elements.reply(reply.protocol());
+    let mut count = 0;
+    let ScanCursor(next) = items.step(cursor, options.count, &mut |name, companion| {
+        if options.matches(name) {
+            out.bulk(name);
+            count += 1;
+            match companion {
+                Companion::Value(value) if !options.no_values => out.bulk(value),
+                // A string in both versions of the protocol.
+                Companion::Score(score) => out.bulk(format_f64(score).as_bytes()),
+                Companion::Whole(score) => out.bulk(Decimal::new(score).as_bytes()),
+                _ => return true,
+            }
+            count += 1;
+        }
+        true
+    })?;
+    reply.bulk_display(next);
+    reply.array(count);
+    reply.append(&mut elements);
+    Ok(())
 }

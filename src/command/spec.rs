@@ -388,6 +388,17 @@ impl Arg {
     const fn new(name: &'static str, kind: ArgKind) -> Self {
         Self { name, display: "", kind, token: "", optional: false, multiple: false, multiple_token: false }
     }
+    /// `[COUNT count]`
+    pub const COUNT: Self = Self::integer("count").after("COUNT").optional();
+    /// `[MATCH pattern]`
+    pub const MATCH: Self = Self::pattern("pattern").after("MATCH").optional();
+    /// `[ASC|DESC]`
+    pub const ORDER: Self = Self::one_of("order", &[Self::word("asc", "ASC"), Self::word("desc", "DESC")]).optional();
+    /// `LEFT|RIGHT`, the ends of a list.
+    pub const LEFT_OR_RIGHT: &'static [Self] = &[Self::word("left", "LEFT"), Self::word("right", "RIGHT")];
+    /// `MIN|MAX`, the ends of a sorted set.
+    pub const MIN_OR_MAX: Self = Self::one_of("where", &[Self::word("min", "MIN"), Self::word("max", "MAX")]);
+
     /// A key covered by the first key spec.
     pub const fn key(name: &'static str) -> Self {
         Self::new(name, ArgKind::Key(0))

@@ -9,7 +9,6 @@ use search::{georadius, georadius_ro, georadiusbymember, georadiusbymember_ro, g
 
 const UNIT: Arg =
     Arg::one_of("unit", &[Arg::word("m", "m"), Arg::word("km", "km"), Arg::word("ft", "ft"), Arg::word("mi", "mi")]);
-const ORDER: Arg = Arg::one_of("order", &[Arg::word("asc", "ASC"), Arg::word("desc", "DESC")]).optional();
 const COUNT: Arg =
     Arg::block("count-block", &[Arg::integer("count").after("COUNT"), Arg::word("any", "ANY").optional()]).optional();
 const WITH_COORD: Arg = Arg::word("withcoord", "WITHCOORD").optional();
@@ -121,7 +120,7 @@ pub(super) static COMMANDS: &[CommandSpec] = &[
             WITH_DIST,
             WITH_HASH,
             COUNT,
-            ORDER,
+            Arg::ORDER,
             STORE,
         ],
         deprecated: Some(Deprecation {
@@ -147,7 +146,7 @@ pub(super) static COMMANDS: &[CommandSpec] = &[
             WITH_DIST,
             WITH_HASH,
             COUNT,
-            ORDER,
+            Arg::ORDER,
             STORE,
         ],
         deprecated: Some(Deprecation {
@@ -172,7 +171,7 @@ pub(super) static COMMANDS: &[CommandSpec] = &[
             WITH_DIST,
             WITH_HASH,
             COUNT,
-            ORDER,
+            Arg::ORDER,
         ],
         deprecated: Some(Deprecation {
             since: "6.2.0",
@@ -197,7 +196,7 @@ pub(super) static COMMANDS: &[CommandSpec] = &[
             WITH_DIST,
             WITH_HASH,
             COUNT,
-            ORDER,
+            Arg::ORDER,
         ],
         deprecated: Some(Deprecation { since: "6.2.0", replaced_by: "`GEOSEARCH` with the `BYRADIUS` argument" }),
         handler: Handler::Read(georadius_ro),
@@ -209,7 +208,7 @@ pub(super) static COMMANDS: &[CommandSpec] = &[
         arity: Arity::at_least(7),
         summary: "Finds members within a circle or a rectangle.",
         complexity: RADIUS_COMPLEXITY,
-        args: &[Arg::key("key"), FROM, BY, ORDER, COUNT, WITH_COORD, WITH_DIST, WITH_HASH],
+        args: &[Arg::key("key"), FROM, BY, Arg::ORDER, COUNT, WITH_COORD, WITH_DIST, WITH_HASH],
         handler: Handler::Read(geosearch),
         ..READS
     },
@@ -226,7 +225,7 @@ pub(super) static COMMANDS: &[CommandSpec] = &[
             Arg::key_at("source", 1),
             FROM,
             BY,
-            ORDER,
+            Arg::ORDER,
             COUNT,
             Arg::word("storedist", "STOREDIST").optional(),
         ],

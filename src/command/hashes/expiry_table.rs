@@ -15,45 +15,49 @@ const CONDITION: Arg = Arg::one_of(
 .optional();
 
 /// The commands of this part of the family.
+/// What the commands that tell expiries have in common.
+const TELLS: CommandSpec = CommandSpec {
+    since: "7.4.0",
+    group: Group::Hash,
+    arity: Arity::at_least(5),
+    flags: Flags::READONLY.or(Flags::FAST),
+    keys: &[KeySpec::one(1, Access::Read)],
+    complexity: "O(N)",
+    args: &[Arg::key("key"), FIELDS],
+    ..CommandSpec::BASE
+};
+
+/// What the commands that set expiries have in common.
+const SETS: CommandSpec = CommandSpec {
+    since: "7.4.0",
+    group: Group::Hash,
+    arity: Arity::at_least(6),
+    flags: Flags::WRITE.or(Flags::DENYOOM).or(Flags::FAST),
+    keys: &[KeySpec::one(1, Access::Update)],
+    complexity: "O(N)",
+    ..CommandSpec::BASE
+};
+
 pub(in crate::command) static COMMANDS: &[CommandSpec] = &[
     CommandSpec {
         name: "HEXPIRE",
-        since: "7.4.0",
-        group: Group::Hash,
-        arity: Arity::at_least(6),
-        flags: Flags::WRITE.or(Flags::DENYOOM).or(Flags::FAST),
-        keys: &[KeySpec::one(1, Access::Update)],
         summary: "Gives fields of a hash a time to live in seconds.",
-        complexity: "O(N)",
         args: &[Arg::key("key"), Arg::integer("seconds"), CONDITION, FIELDS],
         handler: Handler::Write(hexpire),
-        ..CommandSpec::BASE
+        ..SETS
     },
     CommandSpec {
         name: "HEXPIREAT",
-        since: "7.4.0",
-        group: Group::Hash,
-        arity: Arity::at_least(6),
-        flags: Flags::WRITE.or(Flags::DENYOOM).or(Flags::FAST),
-        keys: &[KeySpec::one(1, Access::Update)],
         summary: "Gives fields of a hash a time at which they expire, in seconds.",
-        complexity: "O(N)",
         args: &[Arg::key("key"), Arg::unix_time("unix-time-seconds"), CONDITION, FIELDS],
         handler: Handler::Write(hexpireat),
-        ..CommandSpec::BASE
+        ..SETS
     },
     CommandSpec {
         name: "HEXPIRETIME",
-        since: "7.4.0",
-        group: Group::Hash,
-        arity: Arity::at_least(5),
-        flags: Flags::READONLY.or(Flags::FAST),
-        keys: &[KeySpec::one(1, Access::Read)],
         summary: "Returns when fields of a hash expire, in seconds.",
-        complexity: "O(N)",
-        args: &[Arg::key("key"), FIELDS],
         handler: Handler::Read(hexpiretime),
-        ..CommandSpec::BASE
+        ..TELLS
     },
     CommandSpec {
         name: "HGETDEL",
@@ -110,56 +114,30 @@ pub(in crate::command) static COMMANDS: &[CommandSpec] = &[
     },
     CommandSpec {
         name: "HPEXPIRE",
-        since: "7.4.0",
-        group: Group::Hash,
-        arity: Arity::at_least(6),
-        flags: Flags::WRITE.or(Flags::DENYOOM).or(Flags::FAST),
-        keys: &[KeySpec::one(1, Access::Update)],
         summary: "Gives fields of a hash a time to live in milliseconds.",
-        complexity: "O(N)",
         args: &[Arg::key("key"), Arg::integer("milliseconds"), CONDITION, FIELDS],
         handler: Handler::Write(hpexpire),
-        ..CommandSpec::BASE
+        ..SETS
     },
     CommandSpec {
         name: "HPEXPIREAT",
-        since: "7.4.0",
-        group: Group::Hash,
-        arity: Arity::at_least(6),
-        flags: Flags::WRITE.or(Flags::DENYOOM).or(Flags::FAST),
-        keys: &[KeySpec::one(1, Access::Update)],
         summary: "Gives fields of a hash a time at which they expire, in milliseconds.",
-        complexity: "O(N)",
         args: &[Arg::key("key"), Arg::unix_time("unix-time-milliseconds"), CONDITION, FIELDS],
         handler: Handler::Write(hpexpireat),
-        ..CommandSpec::BASE
+        ..SETS
     },
     CommandSpec {
         name: "HPEXPIRETIME",
-        since: "7.4.0",
-        group: Group::Hash,
-        arity: Arity::at_least(5),
-        flags: Flags::READONLY.or(Flags::FAST),
-        keys: &[KeySpec::one(1, Access::Read)],
         summary: "Returns when fields of a hash expire, in milliseconds.",
-        complexity: "O(N)",
-        args: &[Arg::key("key"), FIELDS],
         handler: Handler::Read(hpexpiretime),
-        ..CommandSpec::BASE
+        ..TELLS
     },
     CommandSpec {
         name: "HPTTL",
-        since: "7.4.0",
-        group: Group::Hash,
-        arity: Arity::at_least(5),
-        flags: Flags::READONLY.or(Flags::FAST),
-        keys: &[KeySpec::one(1, Access::Read)],
         summary: "Returns the time that fields of a hash have left, in milliseconds.",
-        complexity: "O(N)",
-        args: &[Arg::key("key"), FIELDS],
         tips: &["nondeterministic_output"],
         handler: Handler::Read(hpttl),
-        ..CommandSpec::BASE
+        ..TELLS
     },
     CommandSpec {
         name: "HSETEX",
@@ -198,16 +176,9 @@ pub(in crate::command) static COMMANDS: &[CommandSpec] = &[
     },
     CommandSpec {
         name: "HTTL",
-        since: "7.4.0",
-        group: Group::Hash,
-        arity: Arity::at_least(5),
-        flags: Flags::READONLY.or(Flags::FAST),
-        keys: &[KeySpec::one(1, Access::Read)],
         summary: "Returns the time that fields of a hash have left, in seconds.",
-        complexity: "O(N)",
-        args: &[Arg::key("key"), FIELDS],
         tips: &["nondeterministic_output"],
         handler: Handler::Read(httl),
-        ..CommandSpec::BASE
+        ..TELLS
     },
 ];

@@ -4,14 +4,12 @@ mod expiry_table;
 mod field_expiry;
 mod getset;
 mod number;
-mod random;
 mod read;
 mod write;
 
 use super::spec::{Access, Arg, Arity, CommandSpec, Deprecation, Flags, Group, Handler, KeySpec};
 use number::{hincrby, hincrbyfloat};
-use random::hrandfield;
-use read::{hexists, hget, hgetall, hkeys, hlen, hmget, hscan, hstrlen, hvals};
+use read::{hexists, hget, hgetall, hkeys, hlen, hmget, hrandfield, hscan, hstrlen, hvals};
 use write::{hdel, hmset, hset, hsetnx};
 
 pub(super) use expiry_table::COMMANDS as EXPIRY_COMMANDS;
@@ -178,12 +176,7 @@ pub(super) static COMMANDS: &[CommandSpec] = &[
         keys: &[KeySpec::one(1, Access::Read)],
         summary: "Walks the fields and values of a hash in steps.",
         complexity: "O(1)",
-        args: &[
-            Arg::key("key"),
-            Arg::integer("cursor"),
-            Arg::pattern("pattern").after("MATCH").optional(),
-            Arg::integer("count").after("COUNT").optional(),
-        ],
+        args: &[Arg::key("key"), Arg::integer("cursor"), Arg::MATCH, Arg::COUNT],
         tips: &["nondeterministic_output"],
         handler: Handler::Read(hscan),
         ..CommandSpec::BASE

@@ -2,10 +2,12 @@
 
 use crate::command::context::ReadContext;
 use crate::command::error::CommandResult;
-use crate::command::scan::{Options, parse_cursor};
+use crate::command::items::Items;
+use crate::command::random::{Count, reply_random};
+use crate::command::scan::{Options, parse_cursor, reply_step};
 use crate::command::text::reply_len;
-use crate::resp::{Reply, ReplyBuffer};
-use crate::storage::{HashRead, ScanCursor, StorageResult};
+use crate::resp::Reply;
+use crate::storage::{HashRead, StorageResult};
 
 /// `HGET key field`
 pub(super) fn hget(ctx: &ReadContext<'_>, args: &[&[u8]], reply: &mut Reply<'_>) -> CommandResult {
@@ -69,7 +71,7 @@ fn len(hash: &HashRead<'_>) -> usize {
 }
 
 /// Number of fields that have not expired.
-pub(super) fn live_len(hash: &HashRead<'_>) -> StorageResult<usize> {
+fn live_len(hash: &HashRead<'_>) -> StorageResult<usize> {
     Ok(usize::try_from(hash.live_len()?).expect("counts fit the address space"))
 }
 
@@ -119,30 +121,13 @@ fn halves(
 /// `HSCAN key cursor [MATCH pattern] [COUNT count] [NOVALUES]`
 pub(super) fn hscan(ctx: &ReadContext<'_>, args: &[&[u8]], reply: &mut Reply<'_>) -> CommandResult {
     let cursor = parse_cursor(args[2])?;
-    let Some(hash) = ctx.hash(args[1])? else {
-        reply.array(2);
-        reply.bulk(b"0");
-        reply.array(0);
-        return Ok(());
-    };
-    let options = Options::of_hscan(args)?;
-    let mut elements = ReplyBuffer::default();
-    let mut out = elements.reply(reply.protocol());
-    let mut count = 0;
-    let ScanCursor(next) = hash.scan(cursor, options.count, &mut |field, value| {
-        if options.matches(field) {
-            out.bulk(field);
-            count += 1;
-            if !options.no_values {
-                out.bulk(value);
-                count += 1;
-            }
-        }
-        true
-    })?;
-    reply.array(2);
-    reply.bulk_display(next);
-    reply.array(count);
-    reply.append(&mut elements);
-    Ok(())
+    let hash = ctx.hash(args[1])?;
+    reply_step(hash.as_ref().map(|hash| hash as &dyn Items), cursor, || Options::of_hscan(args), reply)
+}
+
+/// `HRANDFIELD key [count [WITHVALUES]]`
+pub(super) fn hrandfield(ctx: &ReadContext<'_>, args: &[&[u8]], reply: &mut Reply<'_>) -> CommandResult {
+    let count = Count::parse(&args[2..], Some("WITHVALUES"))?;
+    let hash = ctx.hash(args[1])?;
+    reply_random(ctx, hash.as_ref().map(|hash| hash as &dyn Items), count, reply)
 }

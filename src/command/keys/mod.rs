@@ -317,12 +317,7 @@ pub(super) static COMMANDS: &[CommandSpec] = &[
         flags: Flags::READONLY.or(Flags::KEYSPACE),
         summary: "Walks the keys of the database in steps.",
         complexity: "O(1)",
-        args: &[
-            Arg::integer("cursor"),
-            Arg::pattern("pattern").after("MATCH").optional(),
-            Arg::integer("count").after("COUNT").optional(),
-            Arg::string("type").after("TYPE").optional(),
-        ],
+        args: &[Arg::integer("cursor"), Arg::MATCH, Arg::COUNT, Arg::string("type").after("TYPE").optional()],
         tips: &["nondeterministic_output", "request_policy:special", "response_policy:special"],
         handler: Handler::Read(scan),
         ..CommandSpec::BASE

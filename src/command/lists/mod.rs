@@ -17,9 +17,6 @@ use push::{lpush, lpushx, rpush, rpushx};
 use read::{lindex, llen, lrange};
 use transfer::{lmove, rpoplpush};
 
-/// `LEFT` or `RIGHT`.
-const END: &[Arg] = &[Arg::word("left", "LEFT"), Arg::word("right", "RIGHT")];
-
 /// The end that `LEFT` or `RIGHT` names.
 fn end_of(word: &[u8]) -> Option<ListEnd> {
     if word.eq_ignore_ascii_case(b"left") {
@@ -87,8 +84,8 @@ pub(super) static COMMANDS: &[CommandSpec] = &[
         args: &[
             Arg::key("source"),
             Arg::key_at("destination", 1),
-            Arg::one_of("wherefrom", END),
-            Arg::one_of("whereto", END),
+            Arg::one_of("wherefrom", Arg::LEFT_OR_RIGHT),
+            Arg::one_of("whereto", Arg::LEFT_OR_RIGHT),
         ],
         handler: Handler::Write(lmove),
         ..CommandSpec::BASE
@@ -105,8 +102,8 @@ pub(super) static COMMANDS: &[CommandSpec] = &[
         args: &[
             Arg::integer("numkeys"),
             Arg::key("key").multiple(),
-            Arg::one_of("where", END),
-            Arg::integer("count").after("COUNT").optional(),
+            Arg::one_of("where", Arg::LEFT_OR_RIGHT),
+            Arg::COUNT,
         ],
         handler: Handler::Write(lmpop),
         ..CommandSpec::BASE

@@ -4,10 +4,10 @@
 //! why.
 
 use super::basic::len;
-use super::gathered::Gathered;
 use crate::command::context::{ReadContext, WriteContext};
 use crate::command::cursor::Cursor;
 use crate::command::error::{CommandError, CommandResult, SYNTAX};
+use crate::command::gathered::Gathered;
 use crate::command::portions::in_portions;
 use crate::command::text::reply_len;
 use crate::resp::Reply;

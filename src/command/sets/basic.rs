@@ -2,10 +2,11 @@
 
 use crate::command::context::{ReadContext, WriteContext};
 use crate::command::error::CommandResult;
-use crate::command::scan::{Options, parse_cursor};
+use crate::command::items::Items;
+use crate::command::scan::{Options, parse_cursor, reply_step};
 use crate::command::text::reply_len;
-use crate::resp::{Reply, ReplyBuffer};
-use crate::storage::{ScanCursor, SetRead};
+use crate::resp::Reply;
+use crate::storage::SetRead;
 
 /// `SADD key member [member ...]`
 pub(super) fn sadd(ctx: &mut WriteContext<'_>, args: &[&[u8]], reply: &mut Reply<'_>) -> CommandResult {
@@ -103,26 +104,6 @@ pub(super) fn smembers(ctx: &ReadContext<'_>, args: &[&[u8]], reply: &mut Reply<
 /// `SSCAN key cursor [MATCH pattern] [COUNT count]`
 pub(super) fn sscan(ctx: &ReadContext<'_>, args: &[&[u8]], reply: &mut Reply<'_>) -> CommandResult {
     let cursor = parse_cursor(args[2])?;
-    let Some(set) = ctx.members(args[1])? else {
-        reply.array(2);
-        reply.bulk(b"0");
-        reply.array(0);
-        return Ok(());
-    };
-    let options = Options::of_sscan(args)?;
-    let mut elements = ReplyBuffer::default();
-    let mut out = elements.reply(reply.protocol());
-    let mut count = 0;
-    let ScanCursor(next) = set.scan(cursor, options.count, &mut |member| {
-        if options.matches(member) {
-            out.bulk(member);
-            count += 1;
-        }
-        true
-    })?;
-    reply.array(2);
-    reply.bulk_display(next);
-    reply.array(count);
-    reply.append(&mut elements);
-    Ok(())
+    let set = ctx.members(args[1])?;
+    reply_step(set.as_ref().map(|set| set as &dyn Items), cursor, || Options::of_sscan(args), reply)
 }

@@ -2,7 +2,6 @@
 
 mod algebra;
 mod basic;
-mod gathered;
 mod random;
 
 use super::spec::{Access, Arg, Arity, CommandSpec, Flags, Group, Handler, KeySpec};
@@ -208,12 +207,7 @@ pub(super) static COMMANDS: &[CommandSpec] = &[
         keys: &[KeySpec::one(1, Access::Read)],
         summary: "Walks the members of a set in steps.",
         complexity: "O(1)",
-        args: &[
-            Arg::key("key"),
-            Arg::integer("cursor"),
-            Arg::pattern("pattern").after("MATCH").optional(),
-            Arg::integer("count").after("COUNT").optional(),
-        ],
+        args: &[Arg::key("key"), Arg::integer("cursor"), Arg::MATCH, Arg::COUNT],
         tips: &["nondeterministic_output"],
         handler: Handler::Read(sscan),
         ..CommandSpec::BASE

@@ -25,7 +25,6 @@ use options::{By, Options};
 const BY: Arg = Arg::pattern("by-pattern").after("BY").optional();
 const LIMIT: Arg = Arg::block("limit", &[Arg::integer("offset"), Arg::integer("count")]).after("LIMIT").optional();
 const GET: Arg = Arg::pattern("get-pattern").after("GET").optional().multiple().repeated_token();
-const ORDER: Arg = Arg::one_of("order", &[Arg::word("asc", "ASC"), Arg::word("desc", "DESC")]).optional();
 const ALPHA: Arg = Arg::word("sorting", "ALPHA").optional();
 
 /// The commands of this family.
@@ -42,7 +41,15 @@ pub(super) static COMMANDS: &[CommandSpec] = &[
         ],
         summary: "Sorts the elements of a list, a set or a sorted set, and may store the result.",
         complexity: "O(N+M*log(M))",
-        args: &[Arg::key("key"), BY, LIMIT, GET, ORDER, ALPHA, Arg::key_at("destination", 1).after("STORE").optional()],
+        args: &[
+            Arg::key("key"),
+            BY,
+            LIMIT,
+            GET,
+            Arg::ORDER,
+            ALPHA,
+            Arg::key_at("destination", 1).after("STORE").optional(),
+        ],
         handler: Handler::Write(sort),
         ..CommandSpec::BASE
     },
@@ -55,7 +62,7 @@ pub(super) static COMMANDS: &[CommandSpec] = &[
         keys: &[KeySpec::one(1, Access::Read)],
         summary: "Sorts the elements of a list, a set or a sorted set.",
         complexity: "O(N+M*log(M))",
-        args: &[Arg::key("key"), BY, LIMIT, GET, ORDER, ALPHA],
+        args: &[Arg::key("key"), BY, LIMIT, GET, Arg::ORDER, ALPHA],
         handler: Handler::Read(sort_ro),
         ..CommandSpec::BASE
     },

@@ -9,7 +9,6 @@ use super::range::{xlen, xrange, xrevrange};
 use super::read::{xread, xreadgroup};
 use crate::command::spec::{Access, Arg, Arity, CommandSpec, Flags, Group, Handler, KeySpec, Subcommand};
 
-const COUNT: Arg = Arg::integer("count").after("COUNT").optional();
 const BLOCK: Arg = Arg::integer("milliseconds").after("BLOCK").optional();
 const STREAMS: Arg =
     Arg::block("streams", &[Arg::key("key").multiple(), Arg::string("ID").shown_as("id").multiple()]).after("STREAMS");
@@ -73,7 +72,7 @@ pub(in crate::command) static COMMANDS: &[CommandSpec] = &[
             Arg::string("consumer"),
             Arg::string("min-idle-time"),
             Arg::string("start"),
-            COUNT,
+            Arg::COUNT,
             Arg::word("justid", "JUSTID").optional(),
         ],
         tips: &["nondeterministic_output"],
@@ -193,7 +192,7 @@ pub(in crate::command) static COMMANDS: &[CommandSpec] = &[
         keys: &[KeySpec::one(1, Access::Read)],
         summary: "Returns the entries of a stream within a range of ids.",
         complexity: "O(N)",
-        args: &[Arg::key("key"), Arg::string("start"), Arg::string("end"), COUNT],
+        args: &[Arg::key("key"), Arg::string("start"), Arg::string("end"), Arg::COUNT],
         handler: Handler::Read(xrange),
         ..CommandSpec::BASE
     },
@@ -206,7 +205,7 @@ pub(in crate::command) static COMMANDS: &[CommandSpec] = &[
         keys: &[KeySpec::Keyword { word: "STREAMS", from: 1, limit: 2, access: Access::Read }],
         summary: "Returns the entries of streams after given ids, and waits for some if there are none.",
         complexity: "O(N)",
-        args: &[COUNT, BLOCK, STREAMS],
+        args: &[Arg::COUNT, BLOCK, STREAMS],
         handler: Handler::Read(xread),
         ..CommandSpec::BASE
     },
@@ -221,7 +220,7 @@ pub(in crate::command) static COMMANDS: &[CommandSpec] = &[
         complexity: "O(M)",
         args: &[
             Arg::block("group-block", &[Arg::string("group"), Arg::string("consumer")]).after("GROUP"),
-            COUNT,
+            Arg::COUNT,
             BLOCK,
             Arg::word("noack", "NOACK").optional(),
             STREAMS,
@@ -238,7 +237,7 @@ pub(in crate::command) static COMMANDS: &[CommandSpec] = &[
         keys: &[KeySpec::one(1, Access::Read)],
         summary: "Returns the entries of a stream within a range of ids, the last one first.",
         complexity: "O(N)",
-        args: &[Arg::key("key"), Arg::string("end"), Arg::string("start"), COUNT],
+        args: &[Arg::key("key"), Arg::string("end"), Arg::string("start"), Arg::COUNT],
         handler: Handler::Read(xrevrange),
         ..CommandSpec::BASE
     },
@@ -389,11 +388,7 @@ const XINFO: &[Subcommand] = &[
         keys: &[KeySpec::one(2, Access::Read)],
         summary: "Show information about the stream.",
         complexity: "O(1)",
-        args: &[
-            Arg::key("key"),
-            Arg::block("full-block", &[Arg::word("full", "FULL"), Arg::integer("count").after("COUNT").optional()])
-                .optional(),
-        ],
+        args: &[Arg::key("key"), Arg::block("full-block", &[Arg::word("full", "FULL"), Arg::COUNT]).optional()],
         ..Subcommand::BASE
     },
 ];

@@ -4,10 +4,11 @@ use std::cell::Cell;
 
 use hashbrown::HashMap;
 
-use super::out::{Members, store};
+use super::out::store;
 use crate::command::context::{ReadContext, WriteContext};
 use crate::command::cursor::Cursor;
 use crate::command::error::{CommandError, CommandResult, NOT_INTEGER, SYNTAX};
+use crate::command::items::{Companion, Pairs};
 use crate::command::portions::in_portions;
 use crate::command::table;
 use crate::command::text::reply_len;
@@ -318,9 +319,9 @@ fn reply_with(ctx: &ReadContext<'_>, args: &[&[u8]], operation: Operation, reply
     let with_scores = query.with_scores;
     let mut members = query.evaluate()?;
     members.sort_unstable_by(|a, b| crate::storage::zsets::compare((a.1, &a.0), (b.1, &b.0)));
-    let mut out = Members { reply, with_scores };
+    let mut out = Pairs { reply, with_companions: with_scores };
     out.begin(members.len());
-    members.iter().for_each(|(member, score)| out.push(member, *score));
+    members.iter().for_each(|(member, score)| out.push(member, Companion::Score(*score)));
     Ok(())
 }
 

@@ -3,10 +3,9 @@
 //! | file | what it has |
 //! |---|---|
 //! | `add` | ZADD, ZINCRBY, ZREM |
-//! | `read` | scores, ranks, counts, ZSCAN |
+//! | `read` | scores, ranks, counts, ZSCAN, ZRANDMEMBER |
 //! | `range` | ZRANGE in all its forms, ZRANGESTORE, ZREMRANGEBY… |
 //! | `pop` | ZPOPMIN, ZPOPMAX, ZMPOP |
-//! | `random` | ZRANDMEMBER |
 //! | `algebra` | unions, intersections and differences |
 //! | `out` | members and scores as replies |
 
@@ -15,7 +14,6 @@ mod algebra;
 mod algebra_table;
 mod out;
 mod pop;
-mod random;
 mod range;
 mod range_table;
 mod read;
@@ -29,11 +27,7 @@ pub(super) use range_table::COMMANDS as RANGE_COMMANDS;
 use super::spec::{Access, Arg, Arity, CommandSpec, Flags, Group, Handler, KeySpec};
 use add::{zadd, zincrby, zrem};
 use pop::{zmpop, zpopmax, zpopmin};
-use random::zrandmember;
-use read::{zcard, zcount, zlexcount, zmscore, zrank, zrevrank, zscan, zscore};
-
-/// `MIN|MAX`
-const WHERE: Arg = Arg::one_of("where", &[Arg::word("min", "MIN"), Arg::word("max", "MAX")]);
+use read::{zcard, zcount, zlexcount, zmscore, zrandmember, zrank, zrevrank, zscan, zscore};
 
 /// The commands of this family that are not about ranges or about several sets.
 pub(super) static COMMANDS: &[CommandSpec] = &[
@@ -118,12 +112,7 @@ pub(super) static COMMANDS: &[CommandSpec] = &[
         keys: &[KeySpec::Counted { count_at: 1, access: Access::Take }],
         summary: "Removes members with the lowest or highest scores from the first of several sorted sets that has any.",
         complexity: "O(K) + O(M*log(N))",
-        args: &[
-            Arg::integer("numkeys"),
-            Arg::key("key").multiple(),
-            WHERE,
-            Arg::integer("count").after("COUNT").optional(),
-        ],
+        args: &[Arg::integer("numkeys"), Arg::key("key").multiple(), Arg::MIN_OR_MAX, Arg::COUNT],
         handler: Handler::Write(zmpop),
         ..CommandSpec::BASE
     },
@@ -232,12 +221,7 @@ pub(super) static COMMANDS: &[CommandSpec] = &[
         keys: &[KeySpec::one(1, Access::Read)],
         summary: "Walks the members and scores of a sorted set in steps.",
         complexity: "O(1)",
-        args: &[
-            Arg::key("key"),
-            Arg::integer("cursor"),
-            Arg::pattern("pattern").after("MATCH").optional(),
-            Arg::integer("count").after("COUNT").optional(),
-        ],
+        args: &[Arg::key("key"), Arg::integer("cursor"), Arg::MATCH, Arg::COUNT],
         tips: &["nondeterministic_output"],
         handler: Handler::Read(zscan),
         ..CommandSpec::BASE

@@ -4,39 +4,24 @@ use std::ops::Range;
 
 use crate::command::context::WriteContext;
 use crate::command::error::{CommandError, CommandResult};
-use crate::resp::{Protocol, Reply};
+use crate::command::items::{Companion, Pairs};
+use crate::resp::Reply;
 use crate::storage::{StorageResult, ZsetRead};
 
-/// Replies with members, or with members and scores: in RESP3 pair by pair, in RESP2 flat.
-pub(super) struct Members<'r, 'b> {
-    pub(super) reply: &'r mut Reply<'b>,
-    pub(super) with_scores: bool,
-}
-
-impl Members<'_, '_> {
-    pub(super) fn begin(&mut self, count: usize) {
-        let flat = self.with_scores && self.reply.protocol() == Protocol::Resp2;
-        self.reply.array(if flat { count * 2 } else { count });
-    }
-
-    pub(super) fn push(&mut self, member: &[u8], score: f64) {
-        if self.with_scores && self.reply.protocol() == Protocol::Resp3 {
-            self.reply.array(2);
-        }
-        self.reply.bulk(member);
-        if self.with_scores {
-            self.reply.double(score);
-        }
-    }
-
-    /// Replies with the members that have the ranks of a range.
-    pub(super) fn ranks(&mut self, zset: &ZsetRead<'_>, ranks: Range<u64>, reverse: bool) -> StorageResult<()> {
-        self.begin(length(ranks.end - ranks.start));
-        zset.walk(ranks, reverse, &mut |member, score| {
-            self.push(member, score);
-            true
-        })
-    }
+/// Replies with the members that have the ranks of a range, with or without their scores.
+pub(super) fn reply_ranks(
+    zset: &ZsetRead<'_>,
+    ranks: Range<u64>,
+    reverse: bool,
+    with_scores: bool,
+    reply: &mut Reply<'_>,
+) -> StorageResult<()> {
+    let mut out = Pairs { reply, with_companions: with_scores };
+    out.begin(length(ranks.end - ranks.start));
+    zset.walk(ranks, reverse, &mut |member, score| {
+        out.push(member, Companion::Score(score));
+        true
+    })
 }
 
 /// A number of members in memory.
@@ -46,7 +31,7 @@ pub(super) fn length(count: u64) -> usize {
 
 /// Replies with all members and scores.
 pub(in crate::command) fn reply_whole(zset: &ZsetRead<'_>, reply: &mut Reply<'_>) -> StorageResult<()> {
-    Members { reply, with_scores: true }.ranks(zset, 0..zset.len(), false)
+    reply_ranks(zset, 0..zset.len(), false, true, reply)
 }
 
 /// Puts members in any order, none twice, in the place of whatever a key held; with none the key is gone. Replies

@@ -1,8 +1,9 @@
 //! Popping members with the lowest or the highest scores.
 
-use super::out::{Members, length};
+use super::out::length;
 use crate::command::context::WriteContext;
 use crate::command::error::{CommandError, CommandResult, SYNTAX};
+use crate::command::items::Pairs;
 use crate::command::multi_pop::MultiPop;
 use crate::resp::{Protocol, Reply};
 use crate::types::number::parse_i64;
@@ -99,7 +100,7 @@ fn pop_first(
                 false
             }
             Shape::Many => {
-                Members { reply, with_scores: true }.begin(length(count));
+                Pairs { reply, with_companions: true }.begin(length(count));
                 reply.protocol() == Protocol::Resp3
             }
             Shape::Nested => {

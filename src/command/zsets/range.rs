@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::out::{Members, length, store};
+use super::out::{length, reply_ranks, store};
 use crate::command::context::{ReadContext, WriteContext};
 use crate::command::cursor::Cursor;
 use crate::command::error::{CommandError, CommandResult, NOT_INTEGER, SYNTAX};
@@ -198,7 +198,7 @@ fn range(ctx: &ReadContext<'_>, args: &[&[u8]], form: Form, reply: &mut Reply<'_
         return Ok(());
     };
     let ranks = query.ranks(&zset)?;
-    Members { reply, with_scores: query.with_scores }.ranks(&zset, ranks, query.reverse)?;
+    reply_ranks(&zset, ranks, query.reverse, query.with_scores, reply)?;
     Ok(())
 }
 

@@ -4,12 +4,12 @@ use super::out::length;
 use super::range::{Limits, lex_limits, score_limits};
 use crate::command::context::ReadContext;
 use crate::command::error::{CommandResult, SYNTAX};
-use crate::command::scan::{Options, parse_cursor};
+use crate::command::items::Items;
+use crate::command::random::{Count, reply_random};
+use crate::command::scan::{Options, parse_cursor, reply_step};
 use crate::command::table::arity_error;
-use crate::command::text::{Decimal, reply_len};
-use crate::resp::{Reply, ReplyBuffer};
-use crate::storage::ScanCursor;
-use crate::types::number::format_f64;
+use crate::command::text::reply_len;
+use crate::resp::Reply;
 
 /// `ZCARD key`
 pub(super) fn zcard(ctx: &ReadContext<'_>, args: &[&[u8]], reply: &mut Reply<'_>) -> CommandResult {
@@ -107,45 +107,16 @@ fn count(ctx: &ReadContext<'_>, key: &[u8], limits: Limits<'_>, reply: &mut Repl
     Ok(())
 }
 
-/// The integer that Redis's listpacks have for a score (`double2ll` of its `util.c`). ZSCAN answers what is in the
-/// listpack of a small sorted set; all other commands make a double of it first, and write large ones with an exponent.
-fn listpack_integer(score: f64) -> Option<i64> {
-    const MAX: f64 = (1u64 << 62) as f64;
-    (score.abs() <= MAX && score.trunc() == score).then_some(score as i64)
-}
-
 /// `ZSCAN key cursor [MATCH pattern] [COUNT count]`
 pub(super) fn zscan(ctx: &ReadContext<'_>, args: &[&[u8]], reply: &mut Reply<'_>) -> CommandResult {
     let cursor = parse_cursor(args[2])?;
-    let Some(zset) = ctx.zset(args[1])? else {
-        reply.array(2);
-        reply.bulk(b"0");
-        reply.array(0);
-        return Ok(());
-    };
-    let options = Options::of_hscan(args)?;
-    if options.no_values {
-        return Err(SYNTAX);
-    }
-    let mut elements = ReplyBuffer::default();
-    let mut out = elements.reply(reply.protocol());
-    let mut count = 0;
-    let compact = zset.is_compact();
-    let ScanCursor(next) = zset.scan(cursor, options.count, &mut |member, score| {
-        if options.matches(member) {
-            out.bulk(member);
-            // A string in both versions of the protocol.
-            match listpack_integer(score).filter(|_| compact) {
-                Some(number) => out.bulk(Decimal::new(number).as_bytes()),
-                None => out.bulk(format_f64(score).as_bytes()),
-            }
-            count += 2;
-        }
-        true
-    })?;
-    reply.array(2);
-    reply.bulk_display(next);
-    reply.array(count);
-    reply.append(&mut elements);
-    Ok(())
+    let zset = ctx.zset(args[1])?;
+    reply_step(zset.as_ref().map(|zset| zset as &dyn Items), cursor, || Options::of_sscan(args), reply)
+}
+
+/// `ZRANDMEMBER key [count [WITHSCORES]]`
+pub(super) fn zrandmember(ctx: &ReadContext<'_>, args: &[&[u8]], reply: &mut Reply<'_>) -> CommandResult {
+    let count = Count::parse(&args[2..], Some("WITHSCORES"))?;
+    let zset = ctx.zset(args[1])?;
+    reply_random(ctx, zset.as_ref().map(|zset| zset as &dyn Items), count, reply)
 }

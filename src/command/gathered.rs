@@ -1,4 +1,4 @@
-//! Members that a command gathers.
+//! Members or fields that a command gathers.
 
 use hashbrown::HashTable;
 use twox_hash::XxHash3_64;
