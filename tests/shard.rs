@@ -484,6 +484,31 @@ async fn how_long_strings_may_get_is_in_the_log() {
     node.close().await;
 }
 
+/// How a set is kept decides which member SPOP draws.
+#[tokio::test(flavor = "multi_thread")]
+async fn thresholds_of_encodings_are_in_the_log() {
+    for engine in EngineKind::ALL {
+        let dir = tempfile::tempdir().expect("a directory");
+        let node = open(dir.path(), one_engine(engine)).await;
+        for name in ["set-max-intset-entries", "set-max-listpack-entries"] {
+            assert!(node.shard.replicate_setting(name, "0").await);
+        }
+        node.shard.snapshot().await.expect("a snapshot");
+        let mut add = vec!["SADD", "s"];
+        add.extend(["5", "3", "9", "1", "7", "2", "8", "4", "6"]);
+        assert_eq!(node.run(0, &[&add, &["OBJECT", "ENCODING", "s"]]).await, ":9\r\n$9\r\nhashtable\r\n", "{engine}");
+        node.run(0, &[&["SPOP", "s"], &["SPOP", "s", "2"], &["XADD", "x", "1-1", "f", "v"]]).await;
+        let digest = node.digest();
+        node.close().await;
+        // The thresholds are the default again, for what comes from now on.
+        let node = open(dir.path(), one_engine(engine)).await;
+        assert_eq!(node.digest(), digest, "{engine}");
+        let replies = node.run(0, &[&["SADD", "t", "2", "1"], &["OBJECT", "ENCODING", "t"]]).await;
+        assert_eq!(replies, ":2\r\n$6\r\nintset\r\n", "{engine}");
+        node.close().await;
+    }
+}
+
 /// LMDB has a table of readers; a command that needs more than it has would stop the shard.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_command_may_name_more_keys_than_an_engine_has_views() {

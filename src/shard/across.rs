@@ -140,10 +140,7 @@ impl Shard {
     }
 
     async fn write_effects(&self, effects: Vec<Effect>, term: u64, pause: Pause<'_>) -> bool {
-        let written = self.submit_and_wait(|encoder| {
-            encoder.fence(term);
-            encode(&effects, encoder);
-        });
+        let written = self.submit_and_wait(Some(term), |encoder| encode(&effects, encoder));
         // The effects are in the queue before anything that comes after the pause.
         let mut written = std::pin::pin!(written);
         let first = std::future::poll_fn(|cx| std::task::Poll::Ready(written.as_mut().poll(cx))).await;

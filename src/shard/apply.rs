@@ -7,20 +7,18 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 
-use super::batch::{BULK_MAX_BYTES, Header, Record, Records, fence_of};
+use super::batch::{Header, Record, Records, fence_of};
 use super::commands::Commands;
-use super::queue::Proposal;
+use super::queue::{Proposal, Settings};
 use super::run::{Op, Submitted};
 use super::stats::Tally;
 use super::touched::{Touched, touched};
 use super::{Shard, clock, snapshot};
 use crate::command::{CommandError, CommandSpec, Flags, Handler, ReadContext, Shared, WriteContext, table};
-use crate::limits::BULK_MAX_BYTES_DEFAULT;
 use crate::raft::{SnapshotJob, StateMachine};
 use crate::resp::{Protocol, Reply, ReplyBuffer};
 use crate::storage::store::Store;
-use crate::storage::{Address, EncodingSettings, Object, StorageError, StorageResult};
-use crate::types::number::parse_i64;
+use crate::storage::{Address, Object, StorageError, StorageResult};
 use crate::types::rng::Rng;
 use crate::types::{Db, LogIndex, UnixMs};
 
@@ -33,12 +31,11 @@ const MEMORY_ENTRY_OVERHEAD_BYTES: u64 = 192;
 /// The raft group's view of the shard.
 pub(super) struct Machine {
     shard: Arc<Shard>,
-    encoding: EncodingSettings,
 }
 
 impl Machine {
-    pub(super) fn new(shard: Arc<Shard>, encoding: EncodingSettings) -> Self {
-        Self { shard, encoding }
+    pub(super) fn new(shard: Arc<Shard>) -> Self {
+        Self { shard }
     }
 
     fn finish(&self, index: LogIndex) {
@@ -50,6 +47,7 @@ impl StateMachine for Machine {
     fn apply(&mut self, index: LogIndex, term: u64, payload: &Bytes) -> io::Result<()> {
         let shard = Arc::clone(&self.shard);
         let (header, records) = Header::read(payload).map_err(io::Error::other)?;
+        let is_own = shard.queue.is_own(&header);
         let proposal = shard.queue.claim(&header);
         if fence_of(payload).is_some_and(|fence| fence != term) {
             if let Some(proposal) = proposal {
@@ -57,19 +55,23 @@ impl StateMachine for Machine {
             }
             return self.skip(index);
         }
-        // What an entry does must not depend on how this node is configured: it says so itself if it is not the default.
-        let shared = Shared { bulk_max_bytes: BULK_MAX_BYTES_DEFAULT, ..*shard.shared() };
+        let settings = Settings::of(payload).map_err(io::Error::other)?;
+        let shared = Shared { bulk_max_bytes: settings.bulk_max_bytes, ..*shard.shared() };
+        if !is_own {
+            // Should this replica lead, it goes on with them.
+            shard.queue.change_settings(|own| own.encoding.clone_from(&settings.encoding));
+        }
         shard.applied_now.fetch_max(header.now.0, Ordering::Relaxed);
         let mut wakers = Vec::new();
         let mut done = Vec::new();
         let result = {
             let mut store = shard.store.write();
             store.begin_entry(index.0);
+            store.set_encoding(&settings.encoding);
             let mut execution = Execution {
                 shard: &shard,
                 store: &mut store,
                 shared,
-                encoding: &mut self.encoding,
                 header,
                 commands: Commands::new(records),
                 ordinal: 0,
@@ -132,7 +134,6 @@ struct Execution<'a, 'p> {
     shard: &'a Shard,
     store: &'a mut Store,
     shared: Shared,
-    encoding: &'a mut EncodingSettings,
     header: Header,
     commands: Commands<'p>,
     /// Counts the commands of the entry: each has its own random numbers, so that skipping one
@@ -382,9 +383,8 @@ impl<'p> Execution<'_, 'p> {
                 }
                 self.store.engine_mut(db, key).remove(at, UnixMs(i64::MIN)).map(|_removed| ())
             }
-            Record::Setting { name, value } => self.setting(name, value),
-            // It was looked at before anything else.
-            Record::Fence { .. } => Ok(()),
+            // They were looked at before anything else.
+            Record::Setting { .. } | Record::Fence { .. } => Ok(()),
         }
     }
 
@@ -407,21 +407,6 @@ impl<'p> Execution<'_, 'p> {
         })?;
         self.shard.counters.expired.fetch_add(expired as u64, Ordering::Relaxed);
         self.shard.counters.expired_fields.fetch_add(expired_fields as u64, Ordering::Relaxed);
-        Ok(())
-    }
-
-    fn setting(&mut self, name: &[u8], value: &[u8]) -> StorageResult<()> {
-        if name == BULK_MAX_BYTES {
-            self.shared.bulk_max_bytes = parse_i64(value).unwrap_or(self.shared.bulk_max_bytes);
-            return Ok(());
-        }
-        if self.encoding.set(name, value) {
-            let encoding = &*self.encoding;
-            self.store.for_each_engine(|_, engine| {
-                engine.set_encoding(encoding);
-                Ok(())
-            })?;
-        }
         Ok(())
     }
 }

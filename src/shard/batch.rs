@@ -6,7 +6,7 @@
 //!         | 2 | until_ms i64 | limit u32                                   expire what is due
 //!         | 3 | db u16 | key | expires_at_ms i64 (i64::MIN: none) | object put a whole value
 //!         | 4 | db u16 | key                                               remove a key
-//!         | 5 | name | value                                               a replicated setting
+//!         | 5 | name | value                                               a setting; before all records but a fence
 //!         | 6 | term u64                                                   a fence; the first record if there is one
 //! key, object, name, value = length varint | bytes
 //! ```
@@ -14,9 +14,10 @@
 //! a change of what any command does to the store is a new version. `origin` and `sequence` let the
 //! proposing process find the clients that wait for the entry.
 //!
-//! The replicated settings are the thresholds of encodings, which hold from there on, and `proto-max-bulk-len`, which
-//! bounds the strings that the commands behind it in the same entry build: what a command did must not depend on how the
-//! node that replays it is configured. An entry that does not say has the default.
+//! The settings are those that decide what commands do: `proto-max-bulk-len`, which bounds the strings that they build,
+//! and the thresholds of encodings. These show not only in OBJECT ENCODING: how a set is kept decides which member SPOP
+//! draws. An entry names those that are not the default and hold for this entry alone, so that it does not matter how
+//! the node is configured that executes it, nor with which entry a replay begins.
 //!
 //! An entry with a *fence* was decided on what its proposer had applied as the leader of that term. If the log has
 //! it under another term, something may have come between: then nothing of it is executed, on any replica.
@@ -108,7 +109,7 @@ pub enum Record<'a> {
         /// The key.
         key: &'a [u8],
     },
-    /// Change a setting on all replicas.
+    /// A setting that holds for the entry.
     Setting {
         /// Its name.
         name: &'a [u8],
@@ -122,6 +123,7 @@ pub enum Record<'a> {
     },
 }
 
+const SETTING: u8 = 5;
 const FENCE: u8 = 6;
 
 /// The fence of an entry, if it has one.
@@ -129,6 +131,26 @@ pub fn fence_of(entry: &[u8]) -> Option<u64> {
     let (&tag, rest) = entry.get(HEADER_BYTES..)?.split_first()?;
     let term = rest.first_chunk::<8>().filter(|_| tag == FENCE)?;
     Some(u64::from_le_bytes(*term))
+}
+
+/// Visits the settings of an entry, with their names.
+///
+/// # Errors
+/// When the bytes are not what [`Encoder`] writes.
+pub fn settings_of(entry: &[u8], mut visit: impl FnMut(&[u8], &[u8])) -> StorageResult<()> {
+    let mut rest = entry.get(HEADER_BYTES..).unwrap_or_default();
+    while let Some((&tag, behind)) = rest.split_first() {
+        let mut reader = Reader::new(behind, ENTRY);
+        match tag {
+            FENCE => {
+                reader.u64()?;
+            }
+            SETTING => visit(reader.run()?, reader.run()?),
+            _ => break,
+        }
+        rest = reader.take_rest();
+    }
+    Ok(())
 }
 
 /// The records of an entry, in order.
@@ -170,7 +192,7 @@ impl<'a> Records<'a> {
                 Record::Put { db, key, expires_at, object: reader.run()? }
             }
             4 => Record::Remove { db: Db(reader.u16()?), key: reader.run()? },
-            5 => Record::Setting { name: reader.run()?, value: reader.run()? },
+            SETTING => Record::Setting { name: reader.run()?, value: reader.run()? },
             FENCE => Record::Fence { term: reader.u64()? },
             other => return Err(corrupt(format!("log record with unknown tag {other}"))),
         }))
@@ -215,9 +237,9 @@ impl Encoder<'_> {
         push_run(self.0, key);
     }
 
-    /// A replicated setting.
+    /// A setting.
     pub fn setting(&mut self, name: &[u8], value: &[u8]) {
-        self.0.push(5);
+        self.0.push(SETTING);
         push_run(self.0, name);
         push_run(self.0, value);
     }
@@ -311,6 +333,22 @@ mod tests {
         let (_, mut records) = Header::read(&entry).unwrap();
         assert_eq!(records.next(&mut Vec::new()).unwrap(), Some(Record::Fence { term: 258 }));
         assert_eq!(fence_of(&sample()), None);
+    }
+
+    #[test]
+    fn settings_stand_at_the_beginning() {
+        let mut entry = vec![0; HEADER_BYTES];
+        let mut encoder = Encoder(&mut entry);
+        encoder.fence(1);
+        encoder.setting(b"a", b"1");
+        encoder.setting(b"b", b"");
+        encoder.remove(Db(0), b"k");
+        encoder.setting(b"c", b"3");
+        let mut found = Vec::new();
+        settings_of(&entry, |name, value| found.push((name.to_vec(), value.to_vec()))).unwrap();
+        assert_eq!(found, [(b"a".to_vec(), b"1".to_vec()), (b"b".to_vec(), Vec::new())]);
+        settings_of(&entry[..HEADER_BYTES], |_, _| panic!("there are none")).unwrap();
+        assert!(settings_of(&entry[..HEADER_BYTES + 11], |_, _| ()).is_err());
     }
 
     #[test]

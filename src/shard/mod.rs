@@ -168,7 +168,8 @@ impl Shard {
         let rules = Arc::clone(&options.rules);
         let store = Store::open(&options.dir, options.rules, &options.encoding, &options.rows)?;
         let queue = Queue::new(clock::entropy());
-        queue.set_bulk_max_bytes(options.shared.bulk_max_bytes);
+        let (bulk_max_bytes, encoding) = (options.shared.bulk_max_bytes, options.encoding);
+        queue.change_settings(|settings| *settings = queue::Settings { bulk_max_bytes, encoding: encoding.clone() });
         let shard = Arc::new(Self {
             id: options.id,
             replicated: options.cluster.is_some(),
@@ -197,7 +198,7 @@ impl Shard {
             counters: options.counters,
             stats: ShardStats::default(),
         });
-        let machine = apply::Machine::new(Arc::clone(&shard), options.encoding);
+        let machine = apply::Machine::new(Arc::clone(&shard));
         let group_options = GroupOptions {
             id: options.id,
             node: options.node,
@@ -208,6 +209,8 @@ impl Shard {
         let group = Group::open(group_options, machine).await.map_err(|error| ShardError::Raft(error.to_string()))?;
         if !shard.replicated {
             group.wait_ready().await.map_err(|error| ShardError::Raft(error.to_string()))?;
+            // The replay followed the settings of the log.
+            shard.queue.change_settings(|settings| settings.encoding = encoding);
         }
         let _ = shard.group.set(group);
         shard.last_snapshot_index.store(shard.status().snapshot_index.unwrap_or(0), Ordering::Relaxed);
@@ -237,7 +240,7 @@ impl Shard {
             "the log has lost its end in a crash of the machine, and an engine's files still have a part of it"
         );
         while self.store.read().ahead_until() != 0 && !self.stopped.load(Ordering::Relaxed) {
-            if !self.submit_and_wait(|encoder| encoder.expire(UnixMs(i64::MIN), 0)).await {
+            if !self.submit_and_wait(None, |encoder| encoder.expire(UnixMs(i64::MIN), 0)).await {
                 break;
             }
         }
@@ -282,7 +285,7 @@ impl Shard {
 
     /// Replaces the settings that handlers obey.
     pub fn set_shared(&self, shared: Shared) {
-        self.queue.set_bulk_max_bytes(shared.bulk_max_bytes);
+        self.queue.change_settings(|settings| settings.bulk_max_bytes = shared.bulk_max_bytes);
         *self.shared.write() = Arc::new(shared);
     }
 
@@ -331,7 +334,7 @@ impl Shard {
             shard.sweeping.store(false, Ordering::Release);
             let _ = sender.send(());
         });
-        self.queue.submit_records(|encoder| encoder.expire(until, EXPIRE_SWEEP_MAX_KEYS), done);
+        self.queue.submit_records(None, |encoder| encoder.expire(until, EXPIRE_SWEEP_MAX_KEYS), done);
         let _ = receiver.await;
     }
 
@@ -412,18 +415,23 @@ impl Shard {
         let _ = tokio::time::timeout(std::time::Duration::from_millis(100), self.queue.room.notified()).await;
     }
 
-    /// Changes a setting through the log, so that it changes on all replicas at the same entry.
+    /// Changes the threshold of an encoding for all entries to come: replicas have it from them, also when they lead.
     /// Answers whether it was applied.
     pub async fn replicate_setting(&self, name: &str, value: &str) -> bool {
-        self.submit_and_wait(|encoder| encoder.setting(name.as_bytes(), value.as_bytes())).await
-    }
-
-    async fn submit_and_wait(&self, encode: impl FnOnce(&mut batch::Encoder<'_>)) -> bool {
         let (sender, receiver) = tokio::sync::oneshot::channel();
         let done = Box::new(move |applied| {
             let _ = sender.send(applied);
         });
-        self.queue.submit_records(encode, done);
+        self.queue.submit_setting(name, value, done);
+        receiver.await.unwrap_or(false)
+    }
+
+    async fn submit_and_wait(&self, fence: Option<u64>, encode: impl FnOnce(&mut batch::Encoder<'_>)) -> bool {
+        let (sender, receiver) = tokio::sync::oneshot::channel();
+        let done = Box::new(move |applied| {
+            let _ = sender.send(applied);
+        });
+        self.queue.submit_records(fence, encode, done);
         receiver.await.unwrap_or(false)
     }
 
@@ -495,7 +503,7 @@ impl Shard {
 
     /// An empty sweep as the last entry: when it is applied, all before it are.
     async fn submit_and_wait_bounded(&self) -> bool {
-        let last = self.submit_and_wait(|encoder| encoder.expire(UnixMs(i64::MIN), 0));
+        let last = self.submit_and_wait(None, |encoder| encoder.expire(UnixMs(i64::MIN), 0));
         tokio::time::timeout(std::time::Duration::from_secs(5), last).await.unwrap_or(false)
     }
 

@@ -264,7 +264,7 @@ fn propose_sweep(shard: &Arc<Shard>, until: UnixMs) {
         // More may be due than one sweep takes.
         sweep_expired(&again);
     });
-    shard.queue.submit_records(|encoder| encoder.expire(until, EXPIRE_SWEEP_MAX_KEYS), done);
+    shard.queue.submit_records(None, |encoder| encoder.expire(until, EXPIRE_SWEEP_MAX_KEYS), done);
 }
 
 fn start_snapshot_if_due(shard: &Arc<Shard>) {

@@ -2,18 +2,20 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::batch::{BULK_MAX_BYTES, Encoder, HEADER_BYTES, Header};
+use super::batch::{BULK_MAX_BYTES, Encoder, HEADER_BYTES, Header, settings_of};
 use super::run::{Mailbox, Op, Run, Submitted};
 use super::watch::WatchId;
 use crate::limits::{BULK_MAX_BYTES_DEFAULT, ENTRY_TARGET_BYTES, PROPOSAL_QUEUE_MAX_BYTES};
 use crate::resp::Protocol;
+use crate::storage::{EncodingSettings, StorageResult};
 use crate::types::UnixMs;
+use crate::types::number::parse_i64;
 
 /// What an entry does besides what its payload says: who waits for which replies.
 #[derive(Default)]
@@ -54,12 +56,52 @@ struct Waiting {
     has_records: bool,
 }
 
+/// Settings that decide what commands do.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    /// The longest string that a command may build.
+    pub(crate) bulk_max_bytes: i64,
+    /// The thresholds of encodings.
+    pub(crate) encoding: EncodingSettings,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { bulk_max_bytes: BULK_MAX_BYTES_DEFAULT, encoding: EncodingSettings::DEFAULT }
+    }
+}
+
+impl Settings {
+    /// The settings that an entry is executed with.
+    pub(crate) fn of(entry: &[u8]) -> StorageResult<Self> {
+        let mut settings = Self::default();
+        settings_of(entry, |name, value| {
+            if name == BULK_MAX_BYTES {
+                settings.bulk_max_bytes = parse_i64(value).unwrap_or(settings.bulk_max_bytes);
+            } else {
+                settings.encoding.set(name, value);
+            }
+        })?;
+        Ok(settings)
+    }
+
+    fn write(&self, encoder: &mut Encoder<'_>) {
+        let bytes = Some(self.bulk_max_bytes).filter(|&bytes| bytes != BULK_MAX_BYTES_DEFAULT);
+        if let Some(bytes) = bytes {
+            encoder.setting(BULK_MAX_BYTES, bytes.to_string().as_bytes());
+        }
+        for (name, value) in self.encoding.changed() {
+            encoder.setting(name.as_bytes(), value.to_string().as_bytes());
+        }
+    }
+}
+
 /// The queue of one shard.
 pub(crate) struct Queue {
     /// Entries of other processes have another origin.
     origin: u64,
-    /// The longest string that the commands of the entries gathered here may build.
-    bulk_max_bytes: AtomicI64,
+    /// What the entries gathered here are executed with. To be locked after `waiting`.
+    settings: Mutex<Settings>,
     waiting: Mutex<VecDeque<Waiting>>,
     /// To be locked after `waiting`.
     conditional: Mutex<VecDeque<Conditional>>,
@@ -96,7 +138,7 @@ impl Queue {
     pub(crate) fn new(origin: u64) -> Self {
         Self {
             origin,
-            bulk_max_bytes: AtomicI64::new(BULK_MAX_BYTES_DEFAULT),
+            settings: Mutex::default(),
             waiting: Mutex::default(),
             conditional: Mutex::default(),
             under_way: Mutex::default(),
@@ -109,23 +151,32 @@ impl Queue {
         }
     }
 
-    /// Bounds the strings that commands build from now on.
-    pub(crate) fn set_bulk_max_bytes(&self, bytes: i64) {
-        self.bulk_max_bytes.store(bytes, Ordering::Relaxed);
+    /// Changes the settings of entries that are begun from now on.
+    pub(crate) fn change_settings(&self, change: impl FnOnce(&mut Settings)) {
+        change(&mut self.settings.lock());
     }
 
-    /// Begins an entry of commands. What they may build is in the entry, unless it is what holds without a word: nodes
-    /// may be configured otherwise, and this one will be when it replays the log.
+    /// Changes the threshold of an encoding; `done` is called when an entry with it was applied or failed.
+    pub(crate) fn submit_setting(&self, name: &str, value: &str, done: Box<dyn FnOnce(bool) + Send>) {
+        {
+            let mut waiting = self.waiting.lock();
+            self.settings.lock().encoding.set(name.as_bytes(), value.as_bytes());
+            let mut entry = self.new_entry(None);
+            entry.proposal.done.push(done);
+            entry.has_records = true;
+            waiting.push_back(entry);
+        }
+        self.changed.notify_one();
+    }
+
+    /// Begins an entry.
     fn new_entry(&self, fence: Option<u64>) -> Waiting {
         let mut log = vec![0; HEADER_BYTES];
         let mut encoder = Encoder(&mut log);
         if let Some(term) = fence {
             encoder.fence(term);
         }
-        let bytes = self.bulk_max_bytes.load(Ordering::Relaxed);
-        if bytes != BULK_MAX_BYTES_DEFAULT {
-            encoder.setting(BULK_MAX_BYTES, bytes.to_string().as_bytes());
-        }
+        self.settings.lock().write(&mut encoder);
         Waiting { log, ..Waiting::default() }
     }
 
@@ -265,13 +316,18 @@ impl Queue {
         log
     }
 
-    /// Adds records that no client waits for.
-    pub(crate) fn submit_records(&self, encode: impl FnOnce(&mut Encoder<'_>), done: Box<dyn FnOnce(bool) + Send>) {
+    /// Adds records that no client waits for. With a fence they are an entry of their own.
+    pub(crate) fn submit_records(
+        &self,
+        fence: Option<u64>,
+        encode: impl FnOnce(&mut Encoder<'_>),
+        done: Box<dyn FnOnce(bool) + Send>,
+    ) {
         {
             let mut waiting = self.waiting.lock();
-            if self.paused.load(Ordering::Acquire) {
+            if fence.is_some() || self.paused.load(Ordering::Acquire) {
                 // Effects computed during a pause come first: they follow what is applied.
-                waiting.push_front(Waiting { log: vec![0; HEADER_BYTES], ..Waiting::default() });
+                waiting.push_front(self.new_entry(fence));
             }
             let entry = match waiting.front_mut() {
                 Some(front) if !front.has_records => front,
@@ -331,9 +387,14 @@ impl Queue {
         }
     }
 
+    /// Whether this process proposed an entry.
+    pub(crate) fn is_own(&self, header: &Header) -> bool {
+        header.origin == self.origin
+    }
+
     /// The proposal of an entry that is being applied, if this process proposed it.
     pub(crate) fn claim(&self, header: &Header) -> Option<Proposal> {
-        if header.origin != self.origin {
+        if !self.is_own(header) {
             return None;
         }
         let mut under_way = self.under_way.lock();

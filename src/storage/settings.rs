@@ -77,5 +77,46 @@ impl EncodingSettings {
     }
 }
 
+impl EncodingSettings {
+    /// All, by their names.
+    fn all(&self) -> [(&'static str, i64); 11] {
+        let number = |value: usize| i64::try_from(value).unwrap_or(i64::MAX);
+        [
+            ("hash-max-listpack-entries", number(self.hash_max_listpack_entries)),
+            ("hash-max-listpack-value", number(self.hash_max_listpack_value)),
+            ("list-max-listpack-size", self.list_max_listpack_size),
+            ("set-max-intset-entries", number(self.set_max_intset_entries)),
+            ("set-max-listpack-entries", number(self.set_max_listpack_entries)),
+            ("set-max-listpack-value", number(self.set_max_listpack_value)),
+            ("zset-max-listpack-entries", number(self.zset_max_listpack_entries)),
+            ("zset-max-listpack-value", number(self.zset_max_listpack_value)),
+            ("hll-sparse-max-bytes", number(self.hll_sparse_max_bytes)),
+            ("stream-node-max-bytes", number(self.stream_node_max_bytes)),
+            ("stream-node-max-entries", number(self.stream_node_max_entries)),
+        ]
+    }
+
+    /// Those that are not the default, by their names.
+    pub fn changed(&self) -> impl Iterator<Item = (&'static str, i64)> {
+        let pairs = self.all().into_iter().zip(Self::DEFAULT.all());
+        pairs.filter(|(own, default)| own != default).map(|(own, _)| own)
+    }
+}
+
 /// Longest string, in bytes, that reports the `embstr` encoding. From Redis's object.c.
 pub const EMBSTR_MAX_BYTES: usize = 44;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_changed_makes_the_same_settings() {
+        assert_eq!(EncodingSettings::DEFAULT.changed().count(), 0);
+        for (name, value) in EncodingSettings::DEFAULT.all() {
+            let mut settings = EncodingSettings::DEFAULT;
+            assert!(settings.set(name.as_bytes(), (value + 1).to_string().as_bytes()), "{name}");
+            assert_eq!(settings.changed().collect::<Vec<_>>(), [(name, value + 1)]);
+        }
+    }
+}

@@ -103,6 +103,17 @@ impl Store {
         self.hash.encoding_settings()
     }
 
+    /// Gives the engines the thresholds of the compact encodings, those left alone by [`Self::begin_entry`] excepted.
+    pub fn set_encoding(&mut self, encoding: &EncodingSettings) {
+        let ahead = self.ahead;
+        for kind in EngineKind::ALL.into_iter().filter(|&kind| !ahead[kind as usize]) {
+            if let Some(engine) = self.engine_of_kind_mut(kind).filter(|engine| engine.encoding_settings() != encoding)
+            {
+                engine.set_encoding(encoding);
+            }
+        }
+    }
+
     /// Notes which log entry is applied next. While the log is replayed after a start, engines
     /// whose files already hold the entry are left alone: the store shows an empty engine in their
     /// place. This is sound because no command in the log reads one engine to change another.
