@@ -136,10 +136,14 @@ struct Parked {
 #[derive(Default)]
 struct State {
     clients: BTreeMap<u64, Parked>,
+    /// Those of them that are not idle: few, however many wait.
+    restless: BTreeSet<u64>,
     keys: BTreeMap<Db, BTreeMap<Vec<u8>, BTreeSet<u64>>>,
     /// Keys that were changed by the entry being applied.
     changed: Vec<(Db, Vec<u8>)>,
     last_order: u64,
+    /// How many of the clients read streams.
+    readers: usize,
 }
 
 /// The waiting clients of a shard.
@@ -188,6 +192,10 @@ impl Parking {
         for (db, key) in &parked.keys {
             state.keys.entry(*db).or_default().entry(key.clone()).or_default().insert(order);
         }
+        if parked.stage != Stage::Idle {
+            state.restless.insert(order);
+        }
+        state.readers += usize::from(parked.reads.is_some());
         state.clients.insert(order, parked);
         self.count.store(state.clients.len(), Ordering::Relaxed);
         order
@@ -196,6 +204,8 @@ impl Parking {
     fn leave(&self, order: u64) -> Option<Parked> {
         let mut state = self.state.lock();
         let parked = state.clients.remove(&order)?;
+        state.restless.remove(&order);
+        state.readers -= usize::from(parked.reads.is_some());
         self.count.store(state.clients.len(), Ordering::Relaxed);
         for (db, key) in &parked.keys {
             let Some(of_db) = state.keys.get_mut(db) else { continue };
@@ -217,6 +227,7 @@ impl Parking {
     /// A client goes on waiting; answers whether its keys are to be looked at again.
     fn set_idle(&self, order: u64) -> bool {
         let mut state = self.state.lock();
+        state.restless.remove(&order);
         let Some(parked) = state.clients.get_mut(&order) else { return false };
         parked.stage = Stage::Idle;
         if let Some(run) = parked.later.take() {
@@ -232,10 +243,12 @@ impl Parking {
 
     /// A client that came just now has nothing to try.
     fn settle(&self, order: u64) {
-        if let Some(parked) = self.state.lock().clients.get_mut(&order)
+        let mut state = self.state.lock();
+        if let Some(parked) = state.clients.get_mut(&order)
             && parked.stage == Stage::New
         {
             parked.stage = Stage::Idle;
+            state.restless.remove(&order);
         }
     }
 }
@@ -285,17 +298,29 @@ impl Shard {
         let store = self.store.read();
         let now = self.read_time(clock::now());
         let mut state = self.parking.state.lock();
-        let State { clients, keys: waiting, .. } = &mut *state;
+        let State { clients, keys: waiting, restless, readers, .. } = &mut *state;
         for (db, key) in keys {
             let Some(orders) = waiting.get(db).and_then(|of_db| of_db.get(key)) else { continue };
             let context = self.read_context(&store, &shared, *db, now);
             let (kind, mut left) = available(&context, key);
-            let being_served = |order: &u64| clients.get(order).is_some_and(|parked| parked.stage == Stage::Served);
-            left = left.saturating_sub(orders.iter().filter(|order| being_served(order)).count());
-            let served = orders.iter().filter(|order| being_served(order));
-            let mut groups: BTreeSet<Vec<u8>> = served.filter_map(|order| clients[order].group.clone()).collect();
+            if kind.is_none() && *readers == 0 {
+                left = 0;
+            }
+            let restless_here: Vec<&Parked> = restless
+                .iter()
+                .filter(|&order| orders.contains(order))
+                .filter_map(|order| clients.get(order))
+                .collect();
+            let mut restless_left = restless_here.len();
+            let served = restless_here.into_iter().filter(|parked| parked.stage == Stage::Served);
+            left = left.saturating_sub(served.clone().count());
+            let mut groups: BTreeSet<Vec<u8>> = served.filter_map(|parked| parked.group.clone()).collect();
             for order in orders {
+                if left == 0 && restless_left == 0 {
+                    break;
+                }
                 let Some(parked) = clients.get_mut(order) else { continue };
+                restless_left -= usize::from(parked.stage != Stage::Idle);
                 // At first a value of another kind is an answer too; so is, for a group's reader, a stream that is gone.
                 let is_ready = match &parked.reads {
                     // A reader without a group waits on when the stream has become something else.
@@ -329,6 +354,7 @@ impl Shard {
                     self.parking.retry.store(true, Ordering::Relaxed);
                     return;
                 }
+                restless.insert(*order);
                 left = left.saturating_sub(1);
             }
         }
@@ -341,7 +367,7 @@ impl Shard {
             return;
         }
         let mut state = self.parking.state.lock();
-        let State { clients, keys, .. } = &mut *state;
+        let State { clients, keys, restless, .. } = &mut *state;
         while let Some(push) = pushes.pop_front() {
             let Some(orders) = keys.get(&push.db).and_then(|of_db| of_db.get(&push.key)) else { continue };
             let mut left = push.elements_max;
@@ -357,6 +383,7 @@ impl Shard {
                     self.parking.retry.store(true, Ordering::Relaxed);
                     return;
                 }
+                restless.insert(*order);
                 parked.at_a_venture = true;
                 left -= 1;
                 // Every client is served once at the most, so circles end.

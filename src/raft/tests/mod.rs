@@ -155,8 +155,9 @@ async fn carry(mut from: TcpStream, to: SocketAddr, mut wire: watch::Receiver<Wi
         from.set_nodelay(true).expect("sets");
         to.set_nodelay(true).expect("sets");
         tokio::select! {
-            _ = tokio::io::copy_bidirectional(&mut from, &mut to) => return,
+            biased;
             _ = wire.changed() => {}
+            _ = tokio::io::copy_bidirectional(&mut from, &mut to) => return,
         }
         if *wire.borrow_and_update() == Wire::Silent {
             drop(wire.changed().await);
