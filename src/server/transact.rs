@@ -430,6 +430,9 @@ impl Batch<'_> {
         }
         let mut run = Run::default();
         run.push_transaction(plan.databases.len());
+        if plan.databases.len() < transaction.commands.len() {
+            run.be_part();
+        }
         let mut databases = plan.databases.iter();
         for queued in &transaction.commands {
             let args = queued.borrowed();

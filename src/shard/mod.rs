@@ -385,7 +385,7 @@ impl Shard {
             return submitted;
         }
         self.queue.submit(run, mailbox, protocol, touch).map_err(|_| Refusal::Full)?;
-        if self.parking.any() {
+        if self.parking.any() && !run.is_part {
             self.serve_behind(run);
         }
         Ok(())

@@ -54,12 +54,20 @@ pub struct Run {
     pub(crate) condition: Option<WatchId>,
     /// Whether the submitter must know where each command's reply ends.
     pub(crate) wants_ends: bool,
+    /// It is not all of its transaction: what is executed elsewhere comes behind it.
+    pub(super) is_part: bool,
 }
 
 impl Run {
     /// Asks for where each command's reply ends; see [`Mailbox::take_ends`]. Holds until the run is submitted.
     pub fn want_ends(&mut self) {
         self.wants_ends = true;
+    }
+
+    /// Says that commands of the same transaction that are not the shard's affair come behind the run. Clients that wait for
+    /// what it pushes are served when it is applied, not with it.
+    pub fn be_part(&mut self) {
+        self.is_part = true;
     }
 
     /// Number of commands whose replies may be long: reads, and writes that answer what was stored.
@@ -292,6 +300,7 @@ impl Run {
         (self.inner, self.reads) = (0, 0);
         self.condition = None;
         self.wants_ends = false;
+        self.is_part = false;
         self.ops.shrink_to(KEPT_BYTES_MAX / size_of::<Op>());
     }
 }
