@@ -277,7 +277,13 @@ impl Run {
                 if matches!(access, Access::Take | Access::Remove | Access::Delete | Access::Read | Access::ReadMeta) {
                     continue;
                 }
-                let elements_max = if spec.flags.has(Flags::BLOCKING) { 1 } else { (args.len() - at - 1).max(1) };
+                let behind = args.len() - at - 1;
+                let elements_max = match kind {
+                    Kind::Zset => behind / 2,
+                    _ if spec.name.contains("PUSH") => behind,
+                    _ => 1,
+                };
+                let elements_max = if spec.flags.has(Flags::BLOCKING) { 1 } else { elements_max.max(1) };
                 pushes.push(Push { db, key: args[at].to_vec(), kind, elements_max });
             }
         }
