@@ -455,7 +455,7 @@ pub(super) struct Push {
     pub(super) key: Vec<u8>,
     /// Of what kind its value will be.
     pub(super) kind: Kind,
-    /// It adds no more than this.
+    /// So many waiting clients are served right behind it; it may add more, for others when it is applied.
     pub(super) elements_max: usize,
 }
 
