@@ -10,6 +10,7 @@ Standard library only. Nothing here talks to any address but 127.0.0.1.
 import json
 import os
 import platform
+import random
 import shutil
 import signal
 import socket
@@ -44,11 +45,25 @@ def kvorum_binary() -> str:
     return str(path)
 
 
+# Below the ports that the kernel gives to outgoing connections: one of those could take the port of a server
+# that is not up yet, or that was killed and comes back.
+PORTS = range(11_000, 32_000)
+ports_given = set()
+
+
 def free_port() -> int:
-    """A TCP port that nothing listens on now."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return probe.getsockname()[1]
+    """A TCP port that nothing uses now, and that this process was not given before."""
+    for port in random.SystemRandom().sample(PORTS, 1000):
+        if port in ports_given:
+            continue
+        with socket.socket() as probe:
+            try:
+                probe.bind((HOST, port))
+            except OSError:
+                continue
+        ports_given.add(port)
+        return port
+    raise RuntimeError(f"no free port between {PORTS.start} and {PORTS.stop}")
 
 
 class ReplyError(Exception):
