@@ -68,6 +68,10 @@ pub const LOG_SEGMENT_DEFAULT_BYTES: u64 = 64 * 1024 * 1024;
 pub const LOG_SEGMENT_MAX_BYTES: u64 = 1024 * 1024 * 1024;
 /// Bytes queued for the log's writer above which a group's appends wait.
 pub const LOG_QUEUE_MAX_BYTES: usize = 64 * 1024 * 1024;
+/// Bytes of files that wait for segments to come, at most.
+pub const LOG_SPARE_MAX_BYTES: u64 = 1024 * 1024 * 1024;
+/// Bytes of a segment that grows, under `always`, at which a file of zeros is made to go on in.
+pub const LOG_GROW_MAX_BYTES: u64 = 1024 * 1024;
 /// Capacity that the log's buffers keep between batches, in bytes.
 pub const LOG_BUFFER_KEEP_BYTES: usize = 1024 * 1024;
 /// Bytes of recent entries that a group keeps in memory; older ones are read back from segments.

@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, AtomicU8, Ordering::SeqCst};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, RwLock};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -382,8 +382,13 @@ struct Disk {
     mode: Arc<AtomicU8>,
     /// The thread of the latest sync.
     synced_by: Arc<Mutex<Option<String>>>,
+    /// Held to write, it keeps readers waiting.
+    readers: Arc<RwLock<()>>,
+    /// Reads begun.
+    reading: Arc<AtomicI64>,
 }
 
+const ENDLESS: i64 = 1 << 60;
 const WORKS: u8 = 0;
 const FAILS: u8 = 1;
 /// A sync takes no time.
@@ -394,7 +399,7 @@ const SLOW: u8 = 3;
 impl Disk {
     fn new(room: i64, mode: u8) -> Self {
         let (room, mode) = (Arc::new(AtomicI64::new(room)), Arc::new(AtomicU8::new(mode)));
-        Self { room, mode, synced_by: Arc::default() }
+        Self { room, mode, synced_by: Arc::default(), readers: Arc::default(), reading: Arc::default() }
     }
 }
 
@@ -415,6 +420,8 @@ impl LogFile for DiskFile {
     }
 
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.1.reading.fetch_add(1, SeqCst);
+        let _turn = self.1.readers.read().expect("no panic");
         self.0.read_at(buffer, offset)
     }
 
@@ -450,6 +457,8 @@ impl LogFiles for Disk {
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
+        let room = fs::metadata(path).map_or(0, |file| file.len());
+        self.room.fetch_add(room as i64, SeqCst);
         OsFiles.remove(path)
     }
 
@@ -462,7 +471,7 @@ impl LogFiles for Disk {
 #[tokio::test(flavor = "multi_thread")]
 async fn quick_syncs_need_no_other_thread() {
     let dir = tempfile::tempdir().expect("a directory");
-    let disk = Disk::new(i64::MAX, QUICK);
+    let disk = Disk::new(ENDLESS, QUICK);
     let log = open(dir.path(), LogOptions { files: Arc::new(disk.clone()), ..options(FsyncPolicy::Always) });
     let mut group = log.group(GROUP);
     let mut next = 0;
@@ -563,6 +572,178 @@ async fn another_disk_error_is_final() {
     }
 }
 
+fn spare_files(dir: &Path) -> usize {
+    let names = fs::read_dir(dir).expect("a directory").map(|file| file.expect("a file").file_name());
+    names.filter(|name| name.to_string_lossy().ends_with(".spare.tmp")).count()
+}
+
+/// Appends and purges until segments lie in files of earlier ones; answers the next index.
+async fn fill_and_purge(log: &Arc<SharedLog>, group: &mut GroupLog, reused: u64, mut next: u64) -> u64 {
+    while log.stats().reused < reused {
+        append(group, (next..next + 4).map(|index| entry(1, index, payload(index, 350))).collect())
+            .await
+            .expect("appended");
+        next += 4;
+        if (next / 4).is_multiple_of(10) {
+            group.purge(id(1, next - 6)).await.expect("purged");
+            // The log's thread deletes.
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        assert!(next < 40_000, "{:?}", log.stats());
+    }
+    next
+}
+
+/// What lies behind the end of a segment in a file that was one before is no part of the log, wherever it ends.
+#[tokio::test(flavor = "multi_thread")]
+async fn files_of_purged_segments_are_used_again() {
+    for policy in [FsyncPolicy::Always, FsyncPolicy::EverySec] {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (live, copy) = (dir.path().join("live"), dir.path().join("copy"));
+        let log = open(&live, small_segments(policy));
+        let mut group = log.group(GROUP);
+        let mut next = 0;
+        let mut looked_at = 0;
+        for round in 1..40 {
+            next = fill_and_purge(&log, &mut group, round * 3, next).await;
+            append(&mut group, vec![entry(1, next, payload(next, 100))]).await.expect("appended");
+            next += 1;
+            let tail = segments(&live).pop().expect("a segment");
+            let start = log.stats().current_bytes;
+            let before = fs::read(&tail).expect("readable");
+            append(&mut group, vec![entry(1, next, payload(next, 60))]).await.expect("appended");
+            next += 1;
+            let end = log.stats().current_bytes;
+            if segments(&live).pop().as_ref() != Some(&tail) || before.len() as u64 <= end {
+                continue;
+            }
+            looked_at += 1;
+            let after = fs::read(&tail).expect("readable");
+            let expected = all(&mut group).await;
+            for cut in [start, start + 3, start + 12, start + 40, end - 1, end] {
+                drop(fs::remove_dir_all(&copy));
+                copy_dir(&live, &copy);
+                let tail = copy.join(tail.file_name().expect("a name"));
+                let torn = [&after[..cut as usize], &before[cut as usize..]].concat();
+                fs::write(&tail, &torn).expect("written");
+                // What lay there before may be the same.
+                let whole = torn[..end as usize] == after[..end as usize];
+                {
+                    let log = open(&copy, small_segments(policy));
+                    let mut group = log.group(GROUP);
+                    let got = all(&mut group).await;
+                    assert_eq!(got, expected[..expected.len() - usize::from(!whole)], "cut at {cut} of {start}..{end}");
+                    // It goes on there, with another record of the same length.
+                    let other = next - u64::from(!whole);
+                    append(&mut group, vec![entry(2, other, payload(7, 60))]).await.expect("appended");
+                }
+                let log = open(&copy, small_segments(policy));
+                assert_eq!(all(&mut log.group(GROUP)).await.last(), Some(&entry(2, next - u64::from(!whole), payload(7, 60))));
+                drop(log);
+                // Damage with a sound record behind it is told from an end.
+                let mut damaged = after.clone();
+                damaged[start as usize - 3] ^= 1;
+                fs::write(&tail, &damaged).expect("written");
+                match SharedLog::open(&copy, small_segments(policy)) {
+                    Err(LogError::Corrupt { segment, offset, .. }) => {
+                        assert_eq!(segment, tail);
+                        assert!(offset < start && offset > start - 160, "{offset} of {start}");
+                    }
+                    other => panic!("damage went unnoticed: {:?}", other.map(|log| log.stats())),
+                }
+            }
+        }
+        assert!(looked_at > 10, "{looked_at}");
+        assert!(log.stats().spare_bytes > 0, "{:?}", log.stats());
+        assert!(spare_files(&live) > 0);
+        log.close().expect("closes");
+        assert_eq!((log.stats().spare_bytes, spare_files(&live)), (0, 0), "a log that is closed keeps none");
+        let lengths: u64 = segments(&live).iter().map(|path| fs::metadata(path).expect("a file").len()).sum();
+        assert_eq!(lengths, log.stats().bytes, "nor anything behind its end");
+    }
+}
+
+/// With `always`, a log that grows is given files of zeros before anything was purged.
+#[tokio::test(flavor = "multi_thread")]
+async fn always_writes_over_zeros() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (live, copy) = (dir.path().join("live"), dir.path().join("copy"));
+    let log = open(&live, small_segments(FsyncPolicy::Always));
+    let mut group = log.group(GROUP);
+    let mut next = 0;
+    while log.stats().reused < 5 {
+        append(&mut group, vec![entry(1, next, payload(next, 100))]).await.expect("appended");
+        next += 1;
+        assert!(next < 10_000, "{:?}", log.stats());
+    }
+    copy_dir(&live, &copy);
+    let again = open(&copy, small_segments(FsyncPolicy::Always));
+    assert_eq!(all(&mut again.group(GROUP)).await.len() as u64, next);
+    assert_eq!(spare_files(&copy), 0, "what an earlier process kept is deleted");
+}
+
+/// A reader that has begun with a segment gets what it had, though the segment is purged meanwhile.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_segment_that_is_read_is_not_written_over() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let disk = Disk::new(ENDLESS, WORKS);
+    let log = open(dir.path(), LogOptions { files: Arc::new(disk.clone()), ..small_segments(FsyncPolicy::EverySec) });
+    let mut group = log.group(GROUP);
+    let next = fill_and_purge(&log, &mut group, 3, 0).await;
+    let entries: Vec<_> = (next..next + 60).map(|index| entry(1, index, payload(index, 350))).collect();
+    for entry in &entries {
+        append(&mut group, vec![entry.clone()]).await.expect("appended");
+    }
+    let held = disk.readers.write().expect("no panic");
+    let mut reader = group.clone();
+    let read = tokio::spawn(async move { reader.try_get_log_entries(next..next + 1).await });
+    eventually("it reads", || disk.reading.load(SeqCst) > 0).await;
+    group.purge(id(1, next + 59)).await.expect("purged");
+    let reused = log.stats().reused;
+    for index in next + 60..next + 300 {
+        append(&mut group, vec![entry(1, index, payload(index, 350))]).await.expect("appended");
+        if index % 20 == 0 {
+            group.purge(id(1, index - 3)).await.expect("purged");
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
+    assert!(log.stats().reused > reused + 3, "others are used again");
+    drop(held);
+    assert_eq!(read.await.expect("no panic").expect("readable"), entries[..1]);
+}
+
+/// Spare files are the first thing that a full disk takes.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_takes_the_spare_files() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let disk = Disk::new(ENDLESS, WORKS);
+    let log = open(dir.path(), LogOptions { files: Arc::new(disk.clone()), ..small_segments(FsyncPolicy::EverySec) });
+    let mut group = log.group(GROUP);
+    let mut next = fill_and_purge(&log, &mut group, 3, 0).await;
+    group.purge(id(1, next - 1)).await.expect("purged");
+    eventually("there are some", || spare_files(dir.path()) > 0).await;
+    // Deleting makes room, but not that much.
+    disk.room.store(-1 << 30, SeqCst);
+    let first = next;
+    let pending = loop {
+        let mut group = group.clone();
+        let index = next;
+        let mut task = tokio::spawn(async move { append(&mut group, vec![entry(1, index, payload(index, 300))]).await });
+        match tokio::time::timeout(Duration::from_millis(300), &mut task).await {
+            Ok(result) => result.expect("no panic").expect("appended"),
+            Err(_) => break task,
+        }
+        next += 1;
+    };
+    assert_eq!(log.is_stalled(), Some(StallReason::DiskFull));
+    assert_eq!((log.stats().spare_bytes, spare_files(dir.path())), (0, 0));
+    disk.room.store(1 << 30, SeqCst);
+    pending.await.expect("no panic").expect("appended at last");
+    drop((log, group));
+    let log = open(dir.path(), options(FsyncPolicy::EverySec));
+    assert_eq!(indexes(&all(&mut log.group(GROUP)).await), (first..=next).collect::<Vec<_>>());
+}
+
 /// A real full file system. Needs the right to mount one.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_tmpfs_stalls() {
@@ -603,12 +784,11 @@ async fn a_full_tmpfs_stalls() {
     assert!(mount("umount", &["-l"]), "the tmpfs stays mounted");
 }
 
-/// The format is on disks. To make the fixture anew, after a change of version, copy the segment
-/// that this test leaves when `KEEP_FIXTURE` names a file.
+/// The format is on disks. To make a fixture of a new version, copy the segment that this test leaves when `KEEP_FIXTURE`
+/// names a file.
 #[tokio::test(flavor = "multi_thread")]
-async fn fixture_of_version_1_is_readable() {
+async fn fixtures_of_all_versions_are_readable() {
     let dir = tempfile::tempdir().expect("a directory");
-    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/raft-log-v1.log");
     if let Some(target) = std::env::var_os("KEEP_FIXTURE") {
         let log = open(dir.path(), options(FsyncPolicy::Always));
         let mut group = log.group(GROUP);
@@ -623,14 +803,27 @@ async fn fixture_of_version_1_is_readable() {
         fs::copy(&segments(dir.path())[0], target).expect("copied");
         return;
     }
-    let bytes = fs::read(fixture).expect("the fixture is in the repository");
-    assert_eq!(check_segment(&bytes), Ok(bytes.len() as u64));
-    fs::write(dir.path().join("0000000000000001.log"), &bytes).expect("written");
-    let log = open(dir.path(), options(FsyncPolicy::Always));
-    let mut group = log.group(GROUP);
-    let vote = Vote { leader_id: LeaderId { term: 2, node_id: 1 }, committed: true };
-    assert_eq!(group.read_vote().await.expect("readable"), Some(vote));
-    assert_eq!(group.read_committed().await.expect("readable"), Some(id(2, 2)));
     let expected: Vec<_> = (1..4).map(|index| entry(2, index, "payload")).chain([entry(3, 4, "other")]).collect();
-    assert_eq!(all(&mut group).await, expected);
+    for version in [1, 2] {
+        let fixture = format!("tests/fixtures/raft-log-v{version}.log");
+        let bytes = fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join(fixture)).expect("it is in the repository");
+        assert_eq!(check_segment(&bytes), Ok(bytes.len() as u64));
+        let home = dir.path().join(version.to_string());
+        fs::create_dir(&home).expect("a directory");
+        fs::write(home.join("0000000000000001.log"), &bytes).expect("written");
+        let log = open(&home, small_segments(FsyncPolicy::Always));
+        let mut group = log.group(GROUP);
+        let vote = Vote { leader_id: LeaderId { term: 2, node_id: 1 }, committed: true };
+        assert_eq!(group.read_vote().await.expect("readable"), Some(vote));
+        assert_eq!(group.read_committed().await.expect("readable"), Some(id(2, 2)));
+        assert_eq!(all(&mut group).await, expected);
+        // It goes on as it is, and behind it in segments of the version now written.
+        for index in 5..60 {
+            append(&mut group, vec![entry(3, index, payload(index, 200))]).await.expect("appended");
+        }
+        assert!(segments(&home).len() > 2);
+        drop((log, group));
+        let log = open(&home, small_segments(FsyncPolicy::Always));
+        assert_eq!(indexes(&all(&mut log.group(GROUP)).await), (1..60).collect::<Vec<_>>());
+    }
 }

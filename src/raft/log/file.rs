@@ -12,7 +12,7 @@ pub trait LogFile: Send + Sync {
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize>;
     /// Reads from an offset; may read less than asked, 0 at the end.
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
-    /// Cuts the file.
+    /// Cuts the file. Needs no room.
     fn truncate(&self, length: u64) -> io::Result<()>;
     /// Makes the content durable.
     fn sync(&self) -> io::Result<()>;

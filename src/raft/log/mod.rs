@@ -6,6 +6,7 @@
 //! | part | what it is |
 //! |---|---|
 //! | `record`, `segment` | the bytes |
+//! | `spares` | files for segments to come |
 //! | `group` | what memory holds of a group: state, recent entries, index |
 //! | `queue`, `writer` | from encoded records to durable ones, for all groups at once |
 //! | `recovery` | from segments back to memory |
@@ -17,7 +18,7 @@
 //! - A vote is durable before [`GroupLog`] says so, whatever the policy.
 //! - Only the last segment can have a torn end. Damage anywhere else, or before the last known
 //!   sync, is [`LogError::Corrupt`]: it is never cut off silently.
-//! - A segment is deleted only when every group has purged all of its entries in it; segments
+//! - A segment is deleted, or its file used again, only when every group has purged all of its entries in it; segments
 //!   begin with the state of all groups, so nothing else in older ones is needed.
 //!
 //! # What is cut after a crash
@@ -32,6 +33,7 @@ mod queue;
 mod record;
 mod recovery;
 mod segment;
+mod spares;
 mod storage;
 mod threads;
 mod writer;
@@ -55,7 +57,8 @@ use crate::limits::{
 use crate::types::ShardId;
 use group::GroupState;
 use queue::Batch;
-use record::{BootId, Framer, NODE_GROUP};
+use record::{BootId, NODE_GROUP};
+use segment::Header;
 use writer::{Caller, Progress, Writer};
 
 /// Times a task looks for more after it has emptied the queue, before it leaves the rest to the
@@ -190,6 +193,10 @@ pub struct LogStats {
     pub current_bytes: u64,
     /// Number of segments now.
     pub segments: u64,
+    /// Bytes of files that wait for segments to come.
+    pub spare_bytes: u64,
+    /// Segments that began in such a file.
+    pub reused: u64,
     /// Entries written.
     pub appends: u64,
     /// Writes to the file: each carries everything that was queued.
@@ -207,6 +214,8 @@ struct Counters {
     bytes: AtomicU64,
     current_bytes: AtomicU64,
     segments: AtomicU64,
+    spare_bytes: AtomicU64,
+    reused: AtomicU64,
     appends: AtomicU64,
     writes: AtomicU64,
     fsyncs: AtomicU64,
@@ -214,18 +223,24 @@ struct Counters {
     delayed_fsyncs: AtomicU64,
 }
 
+/// A segment that can be read.
+#[derive(Clone)]
+struct Segment {
+    file: Arc<dyn LogFile>,
+    header: Header,
+}
+
 /// What the handles and the threads share.
 struct Shared {
     dir: PathBuf,
     log_id: u64,
     boot_id: BootId,
-    framer: Framer,
     segment_bytes: u64,
     cache_bytes: u64,
     policy: Arc<AtomicU8>,
     files: Arc<dyn LogFiles>,
     groups: RwLock<HashMap<u32, Arc<GroupState>>>,
-    segments: RwLock<BTreeMap<u64, Arc<dyn LogFile>>>,
+    segments: RwLock<BTreeMap<u64, Segment>>,
     queue: Mutex<Batch>,
     /// `None` only while the log is being opened.
     writer: Mutex<Option<Writer>>,
@@ -376,6 +391,8 @@ impl SharedLog {
             bytes: stats.bytes.load(Relaxed),
             current_bytes: stats.current_bytes.load(Relaxed),
             segments: stats.segments.load(Relaxed),
+            spare_bytes: stats.spare_bytes.load(Relaxed),
+            reused: stats.reused.load(Relaxed),
             appends: stats.appends.load(Relaxed),
             writes: stats.writes.load(Relaxed),
             fsyncs: stats.fsyncs.load(Relaxed),

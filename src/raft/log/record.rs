@@ -24,7 +24,11 @@
 //! ```
 //!
 //! A log id is `term u64 | node u64 | index u64`. Both checks start from a crc32 of the log's
-//! random id, so that bytes a client stores, or another node's file, never look like a record.
+//! random id and the segment's number, so that bytes a client stores, another node's file, or what an
+//! earlier segment left in the same file never look like a record. (Numbers that differ in their low 32 bits
+//! alone never lead to the same start.) Since a record's segment is known when it is written only, the checks are
+//! put in then: [`Framer::seal`].
+//!
 //! The head has its own check so that a wrong length is recognised as such: the search for valid
 //! records behind damage then costs a check of 8 bytes at each offset.
 
@@ -32,10 +36,13 @@ use bytes::Bytes;
 
 use super::super::codec;
 use super::super::types::{Entry, EntryPayload, LogId, Payload, Vote};
+use super::segment::Header;
 use crate::codec::{DecodeError, Reader};
 
 /// Bytes before a record's body.
 pub(super) const HEAD_BYTES: usize = 12;
+/// Bytes of the shortest body: group and kind.
+const BODY_MIN_BYTES: usize = 5;
 /// Bytes of an entry's record before its payload.
 pub(super) const ENTRY_OVERHEAD_BYTES: usize = HEAD_BYTES + 5 + 24;
 /// The group number of records that belong to the node.
@@ -96,7 +103,71 @@ impl EntryBody<'_> {
     }
 }
 
-/// Writes and checks the records of one log.
+/// Appends a record whose body `write` produces after group and kind. Its checks are left out.
+fn frame(out: &mut Vec<u8>, group: u32, kind: u8, write: impl FnOnce(&mut Vec<u8>)) {
+    let start = out.len();
+    out.extend_from_slice(&[0; HEAD_BYTES]);
+    out.extend_from_slice(&group.to_le_bytes());
+    out.push(kind);
+    write(out);
+    let body = start + HEAD_BYTES;
+    let length = u32::try_from(out.len() - body).expect("payloads are limited to LOG_PAYLOAD_MAX_BYTES");
+    out[start..start + 4].copy_from_slice(&length.to_le_bytes());
+}
+
+/// Appends an entry's record.
+pub(super) fn put_entry(out: &mut Vec<u8>, group: u32, entry: &Entry) {
+    let id = &entry.log_id;
+    match &entry.payload {
+        EntryPayload::Blank => frame(out, group, KIND_BLANK, |out| codec::put_log_id(out, id)),
+        EntryPayload::Normal(Payload(bytes)) => {
+            out.reserve(ENTRY_OVERHEAD_BYTES + bytes.len());
+            frame(out, group, KIND_NORMAL, |out| {
+                codec::put_log_id(out, id);
+                out.extend_from_slice(bytes);
+            });
+        }
+        EntryPayload::Membership(membership) => frame(out, group, KIND_MEMBERSHIP, |out| {
+            codec::put_log_id(out, id);
+            codec::put_membership(out, membership);
+        }),
+    }
+}
+
+/// Appends a vote's record.
+pub(super) fn put_vote(out: &mut Vec<u8>, group: u32, vote: &Vote) {
+    frame(out, group, KIND_VOTE, |out| codec::put_vote(out, vote));
+}
+
+/// Appends what is known to be committed.
+pub(super) fn put_committed(out: &mut Vec<u8>, group: u32, id: &LogId) {
+    frame(out, group, KIND_COMMITTED, |out| codec::put_log_id(out, id));
+}
+
+/// Appends a truncation.
+pub(super) fn put_truncate_after(out: &mut Vec<u8>, group: u32, last: Option<&LogId>) {
+    frame(out, group, KIND_TRUNCATE_AFTER, |out| codec::put_optional_log_id(out, last));
+}
+
+/// Appends a purge.
+pub(super) fn put_purge(out: &mut Vec<u8>, group: u32, id: &LogId) {
+    frame(out, group, KIND_PURGE, |out| codec::put_log_id(out, id));
+}
+
+/// Appends the boot that the records behind it were written in.
+pub(super) fn put_opened(out: &mut Vec<u8>, boot: &BootId) {
+    frame(out, NODE_GROUP, KIND_OPENED, |out| out.extend_from_slice(boot));
+}
+
+/// Appends what is known to be on disk.
+pub(super) fn put_synced(out: &mut Vec<u8>, upto: Position) {
+    frame(out, NODE_GROUP, KIND_SYNCED, |out| {
+        out.extend_from_slice(&upto.segment.to_le_bytes());
+        out.extend_from_slice(&upto.offset.to_le_bytes());
+    });
+}
+
+/// Checks the records of one segment.
 #[derive(Clone)]
 pub(super) struct Framer {
     seed: crc32fast::Hasher,
@@ -124,10 +195,13 @@ impl BadRecord {
 }
 
 impl Framer {
-    /// For the log with this id.
-    pub(super) fn new(log_id: u64) -> Self {
+    /// For the segment with this header.
+    pub(super) fn new(header: &Header) -> Self {
         let mut seed = crc32fast::Hasher::new();
-        seed.update(&log_id.to_le_bytes());
+        seed.update(&header.log_id.to_le_bytes());
+        if header.binds_records() {
+            seed.update(&header.segment.to_le_bytes());
+        }
         Self { seed }
     }
 
@@ -137,66 +211,18 @@ impl Framer {
         hasher.finalize()
     }
 
-    /// Appends a record whose body `write` produces after group and kind.
-    fn frame(&self, out: &mut Vec<u8>, group: u32, kind: u8, write: impl FnOnce(&mut Vec<u8>)) {
-        let start = out.len();
-        out.extend_from_slice(&[0; HEAD_BYTES]);
-        out.extend_from_slice(&group.to_le_bytes());
-        out.push(kind);
-        write(out);
-        let body = start + HEAD_BYTES;
-        let length = u32::try_from(out.len() - body).expect("payloads are limited to LOG_PAYLOAD_MAX_BYTES");
-        out[start..start + 4].copy_from_slice(&length.to_le_bytes());
-        let body_check = self.check(&out[body..]);
-        out[start + 4..start + 8].copy_from_slice(&body_check.to_le_bytes());
-        let head_check = self.check(&out[start..start + 8]);
-        out[start + 8..body].copy_from_slice(&head_check.to_le_bytes());
-    }
-
-    /// Appends an entry's record.
-    pub(super) fn put_entry(&self, out: &mut Vec<u8>, group: u32, entry: &Entry) {
-        let id = &entry.log_id;
-        match &entry.payload {
-            EntryPayload::Blank => self.frame(out, group, KIND_BLANK, |out| codec::put_log_id(out, id)),
-            EntryPayload::Normal(Payload(bytes)) => {
-                out.reserve(ENTRY_OVERHEAD_BYTES + bytes.len());
-                self.frame(out, group, KIND_NORMAL, |out| {
-                    codec::put_log_id(out, id);
-                    out.extend_from_slice(bytes);
-                });
-            }
-            EntryPayload::Membership(membership) => self.frame(out, group, KIND_MEMBERSHIP, |out| {
-                codec::put_log_id(out, id);
-                codec::put_membership(out, membership);
-            }),
+    /// Puts the checks into records that lie one behind the other.
+    pub(super) fn seal(&self, records: &mut [u8]) {
+        let mut rest = records;
+        while let Some(length) = rest.first_chunk().map(|length| u32::from_le_bytes(*length) as usize) {
+            let (record, behind) = rest.split_at_mut(HEAD_BYTES + length);
+            let body_check = self.check(&record[HEAD_BYTES..]);
+            record[4..8].copy_from_slice(&body_check.to_le_bytes());
+            let head_check = self.check(&record[..8]);
+            record[8..HEAD_BYTES].copy_from_slice(&head_check.to_le_bytes());
+            rest = behind;
         }
-    }
-
-    pub(super) fn put_vote(&self, out: &mut Vec<u8>, group: u32, vote: &Vote) {
-        self.frame(out, group, KIND_VOTE, |out| codec::put_vote(out, vote));
-    }
-
-    pub(super) fn put_committed(&self, out: &mut Vec<u8>, group: u32, id: &LogId) {
-        self.frame(out, group, KIND_COMMITTED, |out| codec::put_log_id(out, id));
-    }
-
-    pub(super) fn put_truncate_after(&self, out: &mut Vec<u8>, group: u32, last: Option<&LogId>) {
-        self.frame(out, group, KIND_TRUNCATE_AFTER, |out| codec::put_optional_log_id(out, last));
-    }
-
-    pub(super) fn put_purge(&self, out: &mut Vec<u8>, group: u32, id: &LogId) {
-        self.frame(out, group, KIND_PURGE, |out| codec::put_log_id(out, id));
-    }
-
-    pub(super) fn put_opened(&self, out: &mut Vec<u8>, boot: &BootId) {
-        self.frame(out, NODE_GROUP, KIND_OPENED, |out| out.extend_from_slice(boot));
-    }
-
-    pub(super) fn put_synced(&self, out: &mut Vec<u8>, upto: Position) {
-        self.frame(out, NODE_GROUP, KIND_SYNCED, |out| {
-            out.extend_from_slice(&upto.segment.to_le_bytes());
-            out.extend_from_slice(&upto.offset.to_le_bytes());
-        });
+        debug_assert!(rest.is_empty(), "records are whole");
     }
 
     /// Length of the whole record at the front of `bytes`, if its head is sound.
@@ -224,7 +250,11 @@ impl Framer {
 
     /// Finds the first sound record at or behind `from`.
     pub(super) fn find(&self, bytes: &[u8], from: usize) -> Option<usize> {
-        (from..bytes.len().saturating_sub(HEAD_BYTES)).find(|&at| self.read(&bytes[at..]).is_ok())
+        (from..bytes.len().saturating_sub(HEAD_BYTES)).find(|&at| {
+            // Most of what is no record is told by its length: that takes a fraction of what a check takes.
+            let length = bytes[at..].first_chunk().map_or(0, |length| u32::from_le_bytes(*length) as usize);
+            (BODY_MIN_BYTES..=bytes.len() - at - HEAD_BYTES).contains(&length) && self.read(&bytes[at..]).is_ok()
+        })
     }
 }
 
@@ -270,19 +300,19 @@ mod tests {
 
     #[test]
     fn every_kind_round_trips() {
-        let framer = Framer::new(77);
+        let framer = Framer::new(&Header::new(77, 1));
         let mut out = Vec::new();
         let entry = Entry { log_id: id(5), payload: EntryPayload::Normal(Payload(Bytes::from_static(b"hello"))) };
-        framer.put_entry(&mut out, 3, &entry);
-        framer.put_entry(&mut out, 3, &Entry { log_id: id(6), payload: EntryPayload::Blank });
+        put_entry(&mut out, 3, &entry);
+        put_entry(&mut out, 3, &Entry { log_id: id(6), payload: EntryPayload::Blank });
         let vote = Vote { leader_id: id(0).leader_id, committed: true };
-        framer.put_vote(&mut out, 4, &vote);
-        framer.put_committed(&mut out, 4, &id(6));
-        framer.put_truncate_after(&mut out, 4, None);
-        framer.put_truncate_after(&mut out, 4, Some(&id(1)));
-        framer.put_purge(&mut out, 4, &id(2));
-        framer.put_opened(&mut out, &[9; 16]);
-        framer.put_synced(&mut out, Position { segment: 1, offset: 2 });
+        put_vote(&mut out, 4, &vote);
+        put_committed(&mut out, 4, &id(6));
+        put_truncate_after(&mut out, 4, None);
+        put_truncate_after(&mut out, 4, Some(&id(1)));
+        put_purge(&mut out, 4, &id(2));
+        put_opened(&mut out, &[9; 16]);
+        put_synced(&mut out, Position { segment: 1, offset: 2 });
         let expected = [
             (3, Body::Entry(id(5), EntryBody::Normal(b"hello"))),
             (3, Body::Entry(id(6), EntryBody::Blank)),
@@ -294,6 +324,7 @@ mod tests {
             (NODE_GROUP, Body::Opened([9; 16])),
             (NODE_GROUP, Body::Synced(Position { segment: 1, offset: 2 })),
         ];
+        framer.seal(&mut out);
         let mut at = 0;
         for (group, body) in expected {
             let (got_group, got, length) = framer.read(&out[at..]).expect("a sound record");
@@ -301,18 +332,21 @@ mod tests {
             at += length;
         }
         assert_eq!(at, out.len());
-        assert_eq!(Framer::new(78).read(&out), Err(BadRecord::Checksum), "another log's record is none of ours");
+        for other in [Header::new(78, 1), Header::new(77, 2), Header { version: 1, ..Header::new(77, 1) }] {
+            assert_eq!(Framer::new(&other).read(&out), Err(BadRecord::Checksum), "a record of {other:?} is none of ours");
+        }
     }
 
     #[test]
     fn every_flipped_bit_is_noticed() {
-        let framer = Framer::new(1);
+        let framer = Framer::new(&Header::new(1, 1));
         let mut out = Vec::new();
-        framer.put_entry(
+        put_entry(
             &mut out,
             1,
             &Entry { log_id: id(1), payload: EntryPayload::Normal(Payload(Bytes::from_static(b"payload"))) },
         );
+        framer.seal(&mut out);
         for bit in 0..out.len() * 8 {
             out[bit / 8] ^= 1 << (bit % 8);
             assert!(framer.read(&out).is_err(), "bit {bit}");

@@ -16,7 +16,8 @@ use super::queue::Batch;
 use super::record::{self, BadRecord, Body, BootId, Framer, NODE_GROUP, Position};
 use super::segment::{self, HEADER_BYTES, Header};
 use super::writer::{self, Closed, FSYNC_SLOW_US, Writer};
-use super::{Counters, LOG_SEGMENT_MAX_BYTES, LOG_SEGMENT_MIN_BYTES, LogError, LogOptions, Shared};
+use super::spares::Spares;
+use super::{Counters, LOG_SEGMENT_MAX_BYTES, LOG_SEGMENT_MIN_BYTES, LogError, LogOptions, Segment, Shared};
 
 const LOCK_FILE: &str = "LOCK";
 const UNKNOWN_BOOT: BootId = [0; 16];
@@ -39,25 +40,24 @@ pub(super) fn open(dir: &Path, options: LogOptions) -> Result<Shared, LogError> 
         }
         let bytes = fs::read(&path).map_err(|error| LogError::io(&path, error))?;
         let is_last = at + 1 == numbers.len();
-        let expected = Header { log_id: log_id.unwrap_or_default(), segment: number };
+        let belongs = |header: &Header| header.segment == number && log_id.is_none_or(|id| id == header.log_id);
         let (header, end) = scan
             .segment(&bytes, is_last, &boot_id)
-            .and_then(|(header, end)| match log_id {
-                None if header.segment == number => Ok((header, end)),
-                Some(_) if header == expected => Ok((header, end)),
-                _ => Err((0, "the segment belongs to another log or place".to_owned())),
+            .and_then(|(header, end)| match belongs(&header) {
+                true => Ok((header, end)),
+                false => Err((0, "the segment belongs to another log or place".to_owned())),
             })
             .map_err(|(offset, reason)| LogError::Corrupt { segment: path.clone(), offset, reason })?;
         log_id = Some(header.log_id);
         if is_last {
-            let cut = bytes.len() as u64 - end;
-            if cut > 0 {
-                tracing::warn!(segment = %path.display(), offset = end, bytes = cut, "cut the torn end off the raft log");
+            let rest = &bytes[end as usize..];
+            if Framer::new(&header).record_length(rest).is_ok() {
+                tracing::warn!(segment = %path.display(), offset = end, "cut the torn end off the raft log");
             }
-            tail = Some((number, end, cut > 0));
+            tail = Some(Tail { header, end, is_longer: !rest.is_empty() });
         } else {
             let tops = std::mem::take(&mut scan.tops);
-            closed.push_back(Closed { segment: number, bytes: end, tops });
+            closed.push_back((header, Closed { segment: number, bytes: end, tops }));
         }
     }
     scan.finish(dir)?;
@@ -69,7 +69,6 @@ pub(super) fn open(dir: &Path, options: LogOptions) -> Result<Shared, LogError> 
         dir: dir.to_owned(),
         log_id,
         boot_id,
-        framer: Framer::new(log_id),
         segment_bytes: options.segment_bytes.clamp(LOG_SEGMENT_MIN_BYTES, LOG_SEGMENT_MAX_BYTES),
         cache_bytes: options.cache_bytes as u64,
         policy: options.policy,
@@ -94,24 +93,35 @@ pub(super) fn open(dir: &Path, options: LogOptions) -> Result<Shared, LogError> 
     Ok(shared)
 }
 
+/// The last segment there is.
+struct Tail {
+    header: Header,
+    /// Where its sound part ends.
+    end: u64,
+    /// Whether the file goes on behind that: with the torn end of the log, or with what lay there before.
+    is_longer: bool,
+}
+
 /// Opens the segments to read, and the last of them, or a first one, to write.
 fn open_end(
     shared: &Shared,
-    tail: Option<(u64, u64, bool)>,
-    closed: VecDeque<Closed>,
+    tail: Option<Tail>,
+    closed: VecDeque<(Header, Closed)>,
     tops: HashMap<u32, u64>,
 ) -> Result<Writer, LogError> {
-    for old in &closed {
+    for (header, old) in &closed {
         let path = segment::path(&shared.dir, old.segment);
         let file = shared.files.open(&path).map_err(|error| LogError::io(&path, error))?;
-        shared.segments.write().insert(old.segment, file);
+        shared.segments.write().insert(old.segment, Segment { file, header: *header });
     }
-    let (segment, file, offset) = match tail {
-        Some((segment, end, cut)) => {
-            let path = segment::path(&shared.dir, segment);
+    let closed: VecDeque<Closed> = closed.into_iter().map(|(_, old)| old).collect();
+    let (last, offset) = match tail {
+        Some(Tail { header, end, is_longer }) => {
+            let path = segment::path(&shared.dir, header.segment);
             let open = || {
                 let file = shared.files.open(&path)?;
-                if cut {
+                if is_longer {
+                    // Whole records of this segment may be among it that belong to the torn end.
                     file.truncate(end)?;
                 }
                 // openraft takes for durable what the log has when it is opened.
@@ -119,23 +129,36 @@ fn open_end(
                 Ok(file)
             };
             // The first write of this run tells which boot it belongs to.
-            shared.framer.put_opened(&mut shared.queue.lock().bytes, &shared.boot_id);
-            (segment, open().map_err(|error| LogError::io(&path, error))?, end)
+            record::put_opened(&mut shared.queue.lock().bytes, &shared.boot_id);
+            let file = open().map_err(|error| LogError::io(&path, error))?;
+            (Segment { file, header }, end)
         }
         None => {
             let synced = Position { segment: 1, offset: HEADER_BYTES as u64 };
-            let (file, length) = writer::create(shared, 1, synced).map_err(|error| LogError::io(&shared.dir, error))?;
-            (1, file, length)
+            writer::create(shared, 1, synced, None).map_err(|error| LogError::io(&shared.dir, error))?
         }
     };
-    shared.segments.write().insert(segment, Arc::clone(&file));
+    let segment = last.header.segment;
+    shared.segments.write().insert(segment, last.clone());
     let old_bytes: u64 = closed.iter().map(|old| old.bytes).sum();
     shared.stats.bytes.store(old_bytes + offset, Relaxed);
     shared.stats.current_bytes.store(offset, Relaxed);
     shared.stats.segments.store(closed.len() as u64 + 1, Relaxed);
     let end = Position { segment, offset };
     let unmarked = Position { segment, offset: 0 };
-    Ok(Writer { file, segment, offset, tops, closed, synced: end, marked: unmarked, batch: Batch::default() })
+    Ok(Writer {
+        framer: Framer::new(&last.header),
+        file: last.file,
+        segment,
+        offset,
+        allocated: offset,
+        spares: Spares::default(),
+        tops,
+        closed,
+        synced: end,
+        marked: unmarked,
+        batch: Batch::default(),
+    })
 }
 
 fn lock(dir: &Path) -> Result<File, LogError> {
@@ -189,7 +212,7 @@ impl Scan {
     /// Reads a segment; answers its header and where its sound part ends.
     fn segment(&mut self, bytes: &[u8], is_last: bool, boot_now: &BootId) -> Result<(Header, u64), Damage> {
         let header = Header::decode(bytes).map_err(|reason| (0, reason.to_owned()))?;
-        let framer = Framer::new(header.log_id);
+        let framer = Framer::new(&header);
         let mut at = HEADER_BYTES;
         while at < bytes.len() {
             let position = Position { segment: header.segment, offset: at as u64 };
@@ -318,20 +341,21 @@ mod tests {
     /// with anything sound behind it is damage.
     #[test]
     fn what_counts_as_a_torn_end_depends_on_the_boot_and_on_syncs() {
-        let framer = Framer::new(5);
-        let mut bytes = Header { log_id: 5, segment: 1 }.encode().to_vec();
-        framer.put_opened(&mut bytes, &[1; 16]);
+        let header = Header::new(5, 1);
+        let mut bytes = header.encode().to_vec();
+        record::put_opened(&mut bytes, &[1; 16]);
         let mut starts = Vec::new();
         for index in 0..6 {
             if index == 4 {
                 let upto = Position { segment: 1, offset: starts[3] as u64 };
-                framer.put_synced(&mut bytes, upto);
+                record::put_synced(&mut bytes, upto);
             }
             starts.push(bytes.len());
             let log_id = LogId { leader_id: LeaderId { term: 1, node_id: 1 }, index };
             let payload = EntryPayload::Normal(Payload(Bytes::from_static(b"payload")));
-            framer.put_entry(&mut bytes, 1, &Entry { log_id, payload });
+            record::put_entry(&mut bytes, 1, &Entry { log_id, payload });
         }
+        Framer::new(&header).seal(&mut bytes[HEADER_BYTES..]);
         for (index, start) in starts.iter().enumerate() {
             let mut damaged = bytes.clone();
             damaged[start + 30] ^= 1;

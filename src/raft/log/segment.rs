@@ -3,7 +3,7 @@
 //! ```text
 //! offset
 //!  0  magic      8 bytes "kvorumWL"
-//!  8  version    u32 = 1
+//!  8  version    u32 = 2
 //! 12  check      u32   crc32 of bytes 16..32
 //! 16  log id     u64   random, the same in all segments of a node's log
 //! 24  number     u64   consecutive
@@ -13,6 +13,11 @@
 //! A segment is written under a temporary name, with the state of every group as its first
 //! records (see `writer`), synced, and only then given its name: a segment that has its name has
 //! a whole header.
+//!
+//! Overwriting a file is much cheaper than making it longer (ARCHITECTURE.md, "What a write to the log
+//! costs"), so the files of purged segments become *spare* ones, and new segments are written over them. What an
+//! earlier life left behind the end of a segment is no record of it: checks of records depend on the
+//! number of the segment. In version 1, which is still read, they did not, and a file ended with its last record.
 
 use std::fs;
 use std::io;
@@ -23,21 +28,33 @@ use crate::codec::Reader;
 /// Bytes before the first record.
 pub(super) const HEADER_BYTES: usize = 32;
 const MAGIC: &[u8; 8] = b"kvorumWL";
-const VERSION: u32 = 1;
+/// The version that is written.
+const VERSION: u32 = 2;
 const SUFFIX: &str = ".log";
 
 /// What a header says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Header {
+    pub(super) version: u32,
     pub(super) log_id: u64,
     pub(super) segment: u64,
 }
 
 impl Header {
+    /// Of a new segment.
+    pub(super) fn new(log_id: u64, segment: u64) -> Self {
+        Self { version: VERSION, log_id, segment }
+    }
+
+    /// Whether checks of records depend on the segment's number.
+    pub(super) fn binds_records(&self) -> bool {
+        self.version >= 2
+    }
+
     pub(super) fn encode(self) -> [u8; HEADER_BYTES] {
         let mut bytes = [0; HEADER_BYTES];
         bytes[..8].copy_from_slice(MAGIC);
-        bytes[8..12].copy_from_slice(&VERSION.to_le_bytes());
+        bytes[8..12].copy_from_slice(&self.version.to_le_bytes());
         bytes[16..24].copy_from_slice(&self.log_id.to_le_bytes());
         bytes[24..].copy_from_slice(&self.segment.to_le_bytes());
         let check = crc32fast::hash(&bytes[16..]);
@@ -53,7 +70,7 @@ impl Header {
         let mut reader = Reader::new(&header[8..], "segment header");
         let (version, check) =
             (reader.u32().map_err(|error| error.reason)?, reader.u32().map_err(|error| error.reason)?);
-        if version != VERSION {
+        if !(1..=VERSION).contains(&version) {
             return Err("a segment of an unknown version");
         }
         if check != crc32fast::hash(&header[16..]) {
@@ -61,7 +78,7 @@ impl Header {
         }
         let (log_id, segment) =
             (reader.u64().map_err(|error| error.reason)?, reader.u64().map_err(|error| error.reason)?);
-        Ok(Self { log_id, segment })
+        Ok(Self { version, log_id, segment })
     }
 }
 
@@ -75,7 +92,12 @@ pub(super) fn temporary_path(dir: &Path, segment: u64) -> PathBuf {
     dir.join(format!("{segment:016x}.tmp"))
 }
 
-/// Numbers of the segments in a directory, in order; deletes unfinished ones.
+/// The name of a file that waits for its next life, by the segment that it was or that it was made for.
+pub(super) fn spare_path(dir: &Path, segment: u64) -> PathBuf {
+    dir.join(format!("{segment:016x}.spare.tmp"))
+}
+
+/// Numbers of the segments in a directory, in order; deletes unfinished and spare ones.
 pub(super) fn list(dir: &Path) -> io::Result<Vec<u64>> {
     let mut segments = Vec::new();
     for entry in fs::read_dir(dir)? {
@@ -100,7 +122,7 @@ mod tests {
 
     #[test]
     fn header_round_trips_and_notices_damage() {
-        let header = Header { log_id: 0x1122_3344_5566_7788, segment: 9 };
+        let header = Header::new(0x1122_3344_5566_7788, 9);
         let bytes = header.encode();
         assert_eq!(Header::decode(&bytes), Ok(header));
         for at in 0..HEADER_BYTES {

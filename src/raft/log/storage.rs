@@ -12,8 +12,8 @@ use super::super::blocking::blocking;
 use super::super::types::{Entry, EntryPayload, Flushed, LogId, TypeConfig, Vote};
 use super::group::{GroupInner, GroupState, Run};
 use super::queue::{Batch, Placement, Waiter};
-use super::record::{Body, HEAD_BYTES};
-use super::{FsyncPolicy, LogError, Shared, SharedLog, segment};
+use super::record::{self, Body, Framer, HEAD_BYTES};
+use super::{FsyncPolicy, LogError, Segment, Shared, SharedLog, segment};
 use crate::limits::{APPEND_TARGET_BYTES, LOG_INDEX_STRIDE_BYTES, LOG_QUEUE_MAX_BYTES, LOG_READ_CHUNK_BYTES};
 use crate::types::ShardId;
 
@@ -89,8 +89,8 @@ fn check_open(shared: &Shared, queue: &Batch) -> io::Result<()> {
 }
 
 /// Encodes everything of a group that is not yet queued.
-fn queue_entries(shared: &Shared, group: &Arc<GroupState>, inner: &mut GroupInner, queue: &mut Batch) {
-    queue_committed(shared, group, inner, queue);
+fn queue_entries(group: &Arc<GroupState>, inner: &mut GroupInner, queue: &mut Batch) {
+    queue_committed(group, inner, queue);
     let epoch = inner.epoch;
     let mut open: Option<Placement> = None;
     for (entry, bytes_before) in inner.unqueued() {
@@ -104,7 +104,7 @@ fn queue_entries(shared: &Shared, group: &Arc<GroupState>, inner: &mut GroupInne
                 queue.placements.extend(open.replace(new));
             }
         }
-        shared.framer.put_entry(&mut queue.bytes, group.id, entry);
+        record::put_entry(&mut queue.bytes, group.id, entry);
         queue.entries += 1;
     }
     queue.placements.extend(open);
@@ -119,18 +119,18 @@ pub(super) fn queue_everything(shared: &Shared) {
         let mut inner = group.inner.lock();
         let mut queue = shared.queue.lock();
         if shared.policy() != FsyncPolicy::Memory {
-            queue_entries(shared, group, &mut inner, &mut queue);
+            queue_entries(group, &mut inner, &mut queue);
         } else {
-            queue_committed(shared, group, &mut inner, &mut queue);
+            queue_committed(group, &mut inner, &mut queue);
         }
     }
 }
 
-fn queue_committed(shared: &Shared, group: &GroupState, inner: &mut GroupInner, queue: &mut Batch) {
+fn queue_committed(group: &GroupState, inner: &mut GroupInner, queue: &mut Batch) {
     if std::mem::take(&mut inner.committed_moved)
         && let Some(committed) = &inner.committed
     {
-        shared.framer.put_committed(&mut queue.bytes, group.id, committed);
+        record::put_committed(&mut queue.bytes, group.id, committed);
     }
 }
 
@@ -152,8 +152,9 @@ fn bounds(range: &impl RangeBounds<u64>) -> Range<u64> {
 fn read_run(shared: &Shared, group: u32, run: &Run, out: &mut Vec<Entry>) -> io::Result<()> {
     let segment = run.at.segment;
     let path = || segment::path(&shared.dir, segment);
-    let file = shared.segments.read().get(&segment).cloned();
-    let file = file.ok_or_else(|| LogError::MissingSegment { segment: path() })?;
+    let found = shared.segments.read().get(&segment).cloned();
+    let Segment { file, header } = found.ok_or_else(|| LogError::MissingSegment { segment: path() })?;
+    let framer = Framer::new(&header);
     let mut offset = run.at.offset;
     let mut wanted = run.range.clone();
     let mut buffer = Vec::new();
@@ -164,7 +165,7 @@ fn read_run(shared: &Shared, group: u32, run: &Run, out: &mut Vec<Entry>) -> io:
         let rest = &buffer[at..];
         let needed = match rest.len() {
             0..HEAD_BYTES => HEAD_BYTES,
-            _ => shared.framer.record_length(rest).map_err(|bad| corrupt(bad.reason()))?,
+            _ => framer.record_length(rest).map_err(|bad| corrupt(bad.reason()))?,
         };
         if rest.len() < needed {
             buffer.drain(..at);
@@ -178,7 +179,7 @@ fn read_run(shared: &Shared, group: u32, run: &Run, out: &mut Vec<Entry>) -> io:
             }
             continue;
         }
-        let (owner, body, length) = shared.framer.read(rest).map_err(|bad| corrupt(bad.reason()))?;
+        let (owner, body, length) = framer.read(rest).map_err(|bad| corrupt(bad.reason()))?;
         if let Body::Entry(id, entry) = &body
             && owner == group
             && id.index <= wanted.start
@@ -267,7 +268,7 @@ impl RaftLogStorage<TypeConfig> for GroupLog {
             let shared = self.shared();
             let mut queue = shared.queue.lock();
             check_open(shared, &queue)?;
-            shared.framer.put_vote(&mut queue.bytes, self.group.id, vote);
+            record::put_vote(&mut queue.bytes, self.group.id, vote);
             queue.must_sync = true;
             queue.waiters.push(Waiter::Synced(sender));
         }
@@ -310,7 +311,7 @@ impl RaftLogStorage<TypeConfig> for GroupLog {
             }
             let mut queue = shared.queue.lock();
             check_open(shared, &queue)?;
-            queue_entries(shared, &self.group, &mut inner, &mut queue);
+            queue_entries(&self.group, &mut inner, &mut queue);
             // Who votes is as important as who was voted for, and changes as seldom.
             queue.must_sync |= has_membership;
             queue.waiters.push(Waiter::Flushed(callback));
@@ -322,16 +323,14 @@ impl RaftLogStorage<TypeConfig> for GroupLog {
     async fn truncate_after(&mut self, last_log_id: Option<LogId>) -> Result<(), io::Error> {
         let was_queued = self.group.inner.lock().truncate_after(last_log_id);
         if was_queued {
-            let framer = &self.shared().framer;
-            self.queue(|queue| framer.put_truncate_after(&mut queue.bytes, self.group.id, last_log_id.as_ref()))?;
+            self.queue(|queue| record::put_truncate_after(&mut queue.bytes, self.group.id, last_log_id.as_ref()))?;
         }
         Ok(())
     }
 
     async fn purge(&mut self, log_id: LogId) -> Result<(), io::Error> {
         self.group.inner.lock().purge(log_id);
-        let framer = &self.shared().framer;
-        self.queue(|queue| framer.put_purge(&mut queue.bytes, self.group.id, &log_id))?;
+        self.queue(|queue| record::put_purge(&mut queue.bytes, self.group.id, &log_id))?;
         self.shared().order(|orders| orders.collect = true);
         Ok(())
     }

@@ -1,5 +1,5 @@
 //! The log's two threads: one writes what a task of the runtime must not wait for, the other
-//! syncs once a second. Both sleep without a timer while there is nothing to do.
+//! syncs once a second and makes spare files. Both sleep without a timer while there is nothing to do.
 
 use std::io;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::file::StallReason;
 use super::writer::{Caller, Progress, timed_sync};
-use super::{FsyncPolicy, Shared, storage};
+use super::{FsyncPolicy, Shared, record, spares, storage};
 use crate::limits::LOG_UNSYNCED_MAX_BYTES;
 
 /// How often a full disk is tried again.
@@ -33,6 +33,8 @@ pub(super) struct Orders {
     pub(super) work: bool,
     /// A group has purged: segments may have become superfluous.
     pub(super) collect: bool,
+    /// The writer lacks a spare file.
+    pub(super) spare: bool,
     /// Bytes written under `everysec` since the last sync began.
     pub(super) unsynced_bytes: u64,
     pub(super) close: Option<Close>,
@@ -53,6 +55,17 @@ impl Shared {
         if closing {
             self.syncer_wake.notify_one();
         }
+    }
+
+    /// Whether the log is to end.
+    pub(super) fn is_closing(&self) -> bool {
+        self.orders.lock().close.is_some()
+    }
+
+    /// Has the syncing thread make a spare file.
+    pub(super) fn order_spare(&self) {
+        self.orders.lock().spare = true;
+        self.syncer_wake.notify_one();
     }
 
     /// Tells the syncing thread of bytes written.
@@ -161,12 +174,13 @@ fn finish(shared: &Shared) {
         return;
     }
     shared.with_writer(|writer| {
-        if let Err(error) = timed_sync(shared, &*writer.file) {
+        writer.spares.clear(shared);
+        if let Err(error) = writer.trim().and_then(|()| timed_sync(shared, &*writer.file)) {
             shared.fail(&format!("syncing the raft log failed: {error}"));
             return;
         }
         writer.synced = writer.position();
-        shared.framer.put_synced(&mut shared.queue.lock().bytes, writer.synced);
+        record::put_synced(&mut shared.queue.lock().bytes, writer.synced);
         writer.marked = writer.synced;
         writer.flush(shared, Caller::Thread);
     });
@@ -176,7 +190,7 @@ fn run_syncer(shared: &Shared) {
     let mut last = Instant::now();
     loop {
         let mut orders = shared.orders.lock();
-        while orders.close.is_none() {
+        while orders.close.is_none() && !orders.spare {
             let left = SYNC_PERIOD.saturating_sub(last.elapsed());
             if orders.unsynced_bytes == 0 {
                 shared.syncer_wake.wait(&mut orders);
@@ -188,6 +202,11 @@ fn run_syncer(shared: &Shared) {
         }
         if orders.close.is_some() {
             return;
+        }
+        if std::mem::take(&mut orders.spare) {
+            drop(orders);
+            spares::fill(shared);
+            continue;
         }
         orders.unsynced_bytes = 0;
         drop(orders);

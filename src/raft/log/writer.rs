@@ -9,6 +9,9 @@
 //! One batch goes through: one write, at most one sync, placement in the groups' indexes, then
 //! the waiters. Nothing of a batch is placed or reported before all of it is as durable as asked.
 //!
+//! In a file that had its size before (see `spares`), a write is filled up with zeros to the end of the page: a page that
+//! is no longer in memory need not be read then, since its first write covers it.
+//!
 //! A full disk is not an error: openraft would stop the group. What was written of the batch is
 //! cut off, the batch is kept, and tried again until there is room. Any other error is
 //! final: after a failed sync nobody knows what the disk holds.
@@ -21,14 +24,18 @@ use std::time::{Duration, Instant};
 
 use super::file::{LogFile, StallReason, write_all};
 use super::queue::Batch;
-use super::record::Position;
+use super::record::{self, Framer, Position};
 use super::segment::{self, HEADER_BYTES, Header};
-use super::{FsyncPolicy, Shared};
+use super::spares::{Spare, Spares};
+use super::{FsyncPolicy, Segment, Shared};
+use crate::limits::LOG_GROW_MAX_BYTES;
 
 /// A sync of `everysec` that takes longer than this counts as delayed.
 const DELAYED_SYNC: Duration = Duration::from_secs(1);
 /// A sync moves the average of how long one takes by this part of its difference.
 const FSYNC_SMOOTHING: u64 = 8;
+/// Unit in which the operating system keeps files in memory; where its pages are larger, some may be read.
+const PAGE_BYTES: u64 = 4096;
 /// A longer sync counts as one of this length, so that one slow sync is forgotten after a few dozen quick ones.
 pub(super) const FSYNC_SLOW_US: u64 = 10_000;
 
@@ -43,9 +50,13 @@ pub(super) struct Closed {
 /// The end of the log.
 pub(super) struct Writer {
     pub(super) file: Arc<dyn LogFile>,
+    pub(super) framer: Framer,
     pub(super) segment: u64,
     /// Where the next record goes; everything before is whole.
     pub(super) offset: u64,
+    /// Length of the file: from here on it grows.
+    pub(super) allocated: u64,
+    pub(super) spares: Spares,
     /// Highest index of each group in the current segment.
     pub(super) tops: HashMap<u32, u64>,
     pub(super) closed: VecDeque<Closed>,
@@ -102,7 +113,7 @@ impl Writer {
                 drop(queue);
                 shared.room.notify_waiters();
                 if self.marked < self.synced {
-                    shared.framer.put_synced(&mut self.batch.bytes, self.synced);
+                    record::put_synced(&mut self.batch.bytes, self.synced);
                     self.marked = self.synced;
                 }
             }
@@ -116,6 +127,7 @@ impl Writer {
                     self.complete_batch(shared);
                 }
                 Err(error) => match StallReason::of(&error) {
+                    Some(_) if !self.spares.is_empty() => self.spares.clear(shared),
                     Some(reason) => {
                         if shared.stall.swap(reason as u8, Release) == 0 {
                             tracing::error!(dir = %shared.dir.display(), %error, "the log cannot grow; writes wait");
@@ -135,7 +147,27 @@ impl Writer {
         shared.task_may_sync()
             && !self.batch.must_sync
             && shared.stall.load(Acquire) == 0
-            && self.offset < shared.segment_bytes
+            && !self.is_segment_over(shared)
+    }
+
+    /// Whether the next write goes to a new segment.
+    fn is_segment_over(&self, shared: &Shared) -> bool {
+        self.offset >= shared.segment_bytes
+            || (!self.spares.is_empty() && shared.policy() == FsyncPolicy::Always && self.has_grown(shared))
+    }
+
+    /// Whether the segment has become so much longer by being written that a file of the right size is worth having.
+    fn has_grown(&self, shared: &Shared) -> bool {
+        self.offset >= self.allocated && self.offset >= LOG_GROW_MAX_BYTES.min(shared.segment_bytes / 4)
+    }
+
+    /// Cuts off what lies behind the end.
+    pub(super) fn trim(&mut self) -> io::Result<()> {
+        if self.allocated > self.offset {
+            self.file.truncate(self.offset)?;
+            self.allocated = self.offset;
+        }
+        Ok(())
     }
 
     /// Gives up everything that is not written.
@@ -156,22 +188,29 @@ impl Writer {
     }
 
     fn write_batch(&mut self, shared: &Shared) -> io::Result<()> {
-        if self.offset >= shared.segment_bytes {
+        if self.is_segment_over(shared) {
             self.rotate(shared)?;
         }
         let start = self.offset;
-        let end = start + self.batch.bytes.len() as u64;
+        let records = self.batch.bytes.len();
+        let end = start + records as u64;
+        self.framer.seal(&mut self.batch.bytes);
+        let padding = end.next_multiple_of(PAGE_BYTES).min(self.allocated).saturating_sub(end);
+        self.batch.bytes.resize(records + padding as usize, 0);
         let sync = self.batch.must_sync || shared.policy() == FsyncPolicy::Always;
         let written = write_all(&*self.file, &self.batch.bytes, start)
             .and_then(|()| if sync { timed_sync(shared, &*self.file) } else { Ok(()) });
+        self.batch.bytes.truncate(records);
         if let Err(error) = written {
-            // Cutting needs no room. If it fails all the same, the log's end is unknown.
+            // If that fails, the log's end is unknown.
+            self.allocated = start;
             return Err(match self.file.truncate(start) {
                 Ok(()) => error,
                 Err(cut) => io::Error::other(format!("{error}; then cutting the partial write failed: {cut}")),
             });
         }
         self.offset = end;
+        self.allocated = self.allocated.max(end);
         let stats = &shared.stats;
         stats.bytes.fetch_add(end - start, Relaxed);
         stats.current_bytes.store(end, Relaxed);
@@ -179,6 +218,9 @@ impl Writer {
         stats.appends.fetch_add(self.batch.entries, Relaxed);
         if sync {
             self.synced = self.position();
+            if shared.policy() == FsyncPolicy::Always && self.has_grown(shared) {
+                self.spares.order(shared, self.segment);
+            }
         } else if shared.policy() == FsyncPolicy::EverySec {
             shared.sync_soon(end - start);
         }
@@ -207,17 +249,22 @@ impl Writer {
     /// it. The old segment is durable before the new one has a name: only the last segment of
     /// a log can have a torn end.
     pub(super) fn rotate(&mut self, shared: &Shared) -> io::Result<()> {
+        self.trim()?;
         timed_sync(shared, &*self.file)?;
         self.synced = self.position();
         let segment = self.segment + 1;
         let synced = Position { segment, offset: HEADER_BYTES as u64 };
-        let (file, length) = create(shared, segment, synced)?;
-        shared.segments.write().insert(segment, Arc::clone(&file));
+        let spare = self.spares.pop(shared);
+        let allocated = spare.as_ref().map_or(0, |spare| spare.bytes);
+        let (new, length) = create(shared, segment, synced, spare)?;
+        shared.segments.write().insert(segment, new.clone());
         let old = Closed { segment: self.segment, bytes: self.offset, tops: std::mem::take(&mut self.tops) };
         self.closed.push_back(old);
-        self.file = file;
+        self.framer = Framer::new(&new.header);
+        self.file = new.file;
         self.segment = segment;
         self.offset = length;
+        self.allocated = allocated.max(length);
         self.synced = self.position();
         self.marked = synced;
         shared.stats.segments.store(self.closed.len() as u64 + 1, Relaxed);
@@ -226,7 +273,8 @@ impl Writer {
         Ok(())
     }
 
-    /// Deletes the oldest segments whose entries are all purged. The purges are made durable first.
+    /// Gives up the oldest segments whose entries are all purged: their files become spare ones, or are deleted. The
+    /// purges are made durable first.
     pub(super) fn collect(&mut self, shared: &Shared) -> io::Result<()> {
         let unneeded = self.closed.iter().take_while(|closed| {
             let groups = shared.groups.read();
@@ -241,8 +289,10 @@ impl Writer {
         timed_sync(shared, &*self.file)?;
         self.synced = self.position();
         for closed in self.closed.drain(..count) {
-            shared.segments.write().remove(&closed.segment);
-            shared.files.remove(&segment::path(&shared.dir, closed.segment))?;
+            let old = shared.segments.write().remove(&closed.segment);
+            if let Some(old) = old {
+                self.spares.keep_or_remove(shared, old, closed.bytes)?;
+            }
             shared.stats.bytes.fetch_sub(closed.bytes, Relaxed);
         }
         shared.stats.segments.store(self.closed.len() as u64 + 1, Relaxed);
@@ -250,26 +300,37 @@ impl Writer {
     }
 }
 
-/// Makes a segment with the state of all groups; answers it and its length.
-pub(super) fn create(shared: &Shared, segment: u64, synced: Position) -> io::Result<(Arc<dyn LogFile>, u64)> {
-    let mut bytes = Header { log_id: shared.log_id, segment }.encode().to_vec();
-    shared.framer.put_opened(&mut bytes, &shared.boot_id);
-    shared.framer.put_synced(&mut bytes, synced);
+/// Makes a segment with the state of all groups, over a spare file if there is one; answers it and where it ends.
+pub(super) fn create(
+    shared: &Shared,
+    segment: u64,
+    synced: Position,
+    spare: Option<Spare>,
+) -> io::Result<(Segment, u64)> {
+    let header = Header::new(shared.log_id, segment);
+    let mut bytes = header.encode().to_vec();
+    record::put_opened(&mut bytes, &shared.boot_id);
+    record::put_synced(&mut bytes, synced);
     for group in shared.groups.read().values() {
         let inner = group.inner.lock();
         if let Some(vote) = &inner.vote {
-            shared.framer.put_vote(&mut bytes, group.id, vote);
+            record::put_vote(&mut bytes, group.id, vote);
         }
         if let Some(purged) = &inner.purged {
-            shared.framer.put_purge(&mut bytes, group.id, purged);
+            record::put_purge(&mut bytes, group.id, purged);
         }
         if let Some(committed) = &inner.committed {
-            shared.framer.put_committed(&mut bytes, group.id, committed);
+            record::put_committed(&mut bytes, group.id, committed);
         }
     }
-    let temporary = segment::temporary_path(&shared.dir, segment);
+    Framer::new(&header).seal(&mut bytes[HEADER_BYTES..]);
+    let (file, temporary) = match spare {
+        Some(spare) => (Some(spare.file), spare.path),
+        None => (None, segment::temporary_path(&shared.dir, segment)),
+    };
+    let reused = u64::from(file.is_some());
     let write = || {
-        let file = shared.files.create(&temporary)?;
+        let file = file.map_or_else(|| shared.files.create(&temporary), Ok)?;
         write_all(&*file, &bytes, 0)?;
         timed_sync(shared, &*file)?;
         shared.files.rename(&temporary, &segment::path(&shared.dir, segment))?;
@@ -277,7 +338,10 @@ pub(super) fn create(shared: &Shared, segment: u64, synced: Position) -> io::Res
         Ok(file)
     };
     match write() {
-        Ok(file) => Ok((file, bytes.len() as u64)),
+        Ok(file) => {
+            shared.stats.reused.fetch_add(reused, Relaxed);
+            Ok((Segment { file, header }, bytes.len() as u64))
+        }
         Err(error) => {
             // It is of no use, and takes room that may be what is missing; the next try replaces it.
             drop(shared.files.remove(&temporary));

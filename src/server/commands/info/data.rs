@@ -153,6 +153,8 @@ pub(super) fn raft(out: &mut Writer, server: &Server) {
     out.field("raft_log_stalled", u8::from(server.log.is_stalled().is_some()));
     out.field("raft_log_segments", log.segments);
     out.field("raft_log_bytes", log.bytes);
+    out.field("raft_log_spare_bytes", log.spare_bytes);
+    out.field("raft_log_segments_reused", log.reused);
     out.field("raft_log_current_bytes", log.current_bytes);
     out.field("raft_log_appends", log.appends);
     out.field("raft_log_writes", log.writes);
