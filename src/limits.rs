@@ -84,7 +84,7 @@ pub const LOG_READ_CHUNK_BYTES: usize = 64 * 1024;
 pub const LOG_UNSYNCED_MAX_BYTES: u64 = 32 * 1024 * 1024;
 /// Usual length of a sync, in microseconds, up to which a task of the runtime does it itself: two changes of thread cost
 /// about as much.
-pub const LOG_TASK_SYNC_MAX_US: u64 = 100;
+pub const LOG_TASK_SYNC_MAX_US: u64 = 150;
 /// Longest payload of one log entry, in bytes.
 pub const LOG_PAYLOAD_MAX_BYTES: usize = 2 * 1024 * 1024 * 1024 - 1;
 /// Entries that stay in the log behind a snapshot, so that a replica that is a little behind

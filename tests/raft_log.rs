@@ -638,7 +638,10 @@ async fn files_of_purged_segments_are_used_again() {
                     append(&mut group, vec![entry(2, other, payload(7, 60))]).await.expect("appended");
                 }
                 let log = open(&copy, small_segments(policy));
-                assert_eq!(all(&mut log.group(GROUP)).await.last(), Some(&entry(2, next - u64::from(!whole), payload(7, 60))));
+                assert_eq!(
+                    all(&mut log.group(GROUP)).await.last(),
+                    Some(&entry(2, next - u64::from(!whole), payload(7, 60)))
+                );
                 drop(log);
                 // Damage with a sound record behind it is told from an end.
                 let mut damaged = after.clone();
@@ -728,7 +731,8 @@ async fn a_full_disk_takes_the_spare_files() {
     let pending = loop {
         let mut group = group.clone();
         let index = next;
-        let mut task = tokio::spawn(async move { append(&mut group, vec![entry(1, index, payload(index, 300))]).await });
+        let mut task =
+            tokio::spawn(async move { append(&mut group, vec![entry(1, index, payload(index, 300))]).await });
         match tokio::time::timeout(Duration::from_millis(300), &mut task).await {
             Ok(result) => result.expect("no panic").expect("appended"),
             Err(_) => break task,

@@ -50,4 +50,4 @@ pub(crate) use keys::{CopyOptions, move_destination};
 pub use spec::{
     Access, Arg, ArgKind, Arity, CommandSpec, Deprecation, Flags, Group, Handler, KeySpec, ServerCommand, Subcommand,
 };
-pub use table::{find, find_subcommand, keys_of};
+pub use table::{find, find_subcommand, keys_of, member_argument};

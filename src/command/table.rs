@@ -136,6 +136,14 @@ pub fn find(name: &[u8]) -> Option<&'static CommandSpec> {
     None
 }
 
+/// Which argument is a field or member, in commands that look one up. For reading ahead: what is wrong here costs a vain look.
+#[inline]
+pub fn member_argument(name: &[u8]) -> usize {
+    let has_score =
+        matches!(name.len(), 4 | 7) && (name.eq_ignore_ascii_case(b"zadd") || name.eq_ignore_ascii_case(b"zincrby"));
+    if has_score { 3 } else { 2 }
+}
+
 /// All commands, family by family.
 pub fn all() -> impl Iterator<Item = &'static CommandSpec> {
     FAMILIES.iter().flat_map(|family| family.iter())

@@ -7,6 +7,8 @@ use std::ops::Range;
 
 use smallvec::SmallVec;
 
+use crate::command::member_argument;
+
 /// The parsed requests of a connection, as ranges of its input.
 #[derive(Default)]
 pub(super) struct Ahead {
@@ -49,12 +51,19 @@ impl Ahead {
         self.ranges[start..self.ends[request]].iter().map(|range| &input[range.clone()]).collect()
     }
 
-    /// An argument of every request that has so many.
-    pub(super) fn column<'a>(&'a self, input: &'a [u8], index: usize) -> impl Iterator<Item = &'a [u8]> {
+    /// The name of the first request.
+    pub(super) fn first_name<'a>(&self, input: &'a [u8]) -> Option<&'a [u8]> {
+        self.ranges.first().map(|range| &input[range.clone()])
+    }
+
+    /// The first key of every request that may have one, and the field or member that it names, if it does.
+    pub(super) fn look_ups<'a>(&'a self, input: &'a [u8]) -> impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)> {
         (0..self.ends.len()).filter_map(move |request| {
             let start = if request == 0 { 0 } else { self.ends[request - 1] };
-            let range = self.ranges[start..self.ends[request]].get(index)?;
-            Some(&input[range.clone()])
+            let ranges = &self.ranges[start..self.ends[request]];
+            let argument = |index: usize| ranges.get(index).map(|range| &input[range.clone()]);
+            let name = argument(0)?;
+            Some((argument(1)?, argument(member_argument(name))))
         })
     }
 }
@@ -70,8 +79,9 @@ mod tests {
         ahead.push(|ranges| ranges.extend([0..3, 4..5]));
         ahead.push(|ranges| ranges.extend([6..9, 10..11, 12..13]));
         ahead.push(|ranges| ranges.push(14..18));
-        let keys: Vec<&[u8]> = ahead.column(input, 1).collect();
-        assert_eq!(keys, [b"a", b"b"]);
+        assert_eq!(ahead.first_name(input), Some(&b"GET"[..]));
+        let look_ups: Vec<_> = ahead.look_ups(input).collect();
+        assert_eq!(look_ups, [(&b"a"[..], None), (b"b", Some(&b"1"[..]))]);
         assert_eq!(ahead.take(input).as_slice(), [b"GET".as_slice(), b"a"]);
         assert_eq!(ahead.take(input).as_slice(), [b"SET".as_slice(), b"b", b"1"]);
         assert!(!ahead.is_empty());

@@ -283,11 +283,7 @@ impl Connection {
             return Some(Step::Submit);
         }
         if self.ahead.len() > 1 && self.runs.is_empty() {
-            batch.prefetch(
-                self.session.db,
-                self.ahead.column(&self.input, 0).next(),
-                self.ahead.column(&self.input, 1),
-            );
+            batch.prefetch(self.session.db, self.ahead.first_name(&self.input), self.ahead.look_ups(&self.input));
         }
         None
     }

@@ -32,8 +32,8 @@ use crate::limits::{LOOK_AHEAD_COMMANDS_MAX, OUTPUT_TURN_BYTES};
 use crate::resp::ReplyBuffer;
 use crate::shard::stats::Tally;
 use crate::shard::{Manner, Run, answers_value, clock};
-use crate::storage::Address;
 use crate::storage::store::Store;
+use crate::storage::{Address, LookUp};
 use crate::types::rng::Rng;
 use crate::types::slot::slot_of;
 use crate::types::{Db, ReadPolicy, UnixMs};
@@ -84,24 +84,30 @@ impl<'s> Batch<'s> {
         Self { server, router, shared: None, store: None, now, rng, tally: Tally::default() }
     }
 
-    /// If the requests begin with a read, reads the memory of their keys into the caches.
-    pub fn prefetch<'k>(&mut self, db: Db, name: Option<&[u8]>, keys: impl Iterator<Item = &'k [u8]>) {
+    /// If the requests begin with a read, reads the memory of their keys, and of the fields or members they name, into
+    /// the caches.
+    pub fn prefetch<'k>(
+        &mut self,
+        db: Db,
+        name: Option<&[u8]>,
+        look_ups: impl Iterator<Item = (&'k [u8], Option<&'k [u8]>)>,
+    ) {
         let reads = name.and_then(find).is_some_and(|spec| matches!(spec.handler, Handler::Read(_)));
         if !reads || self.router.is_empty() {
             return;
         }
-        let mut keys: SmallVec<[Address<'_>; LOOK_AHEAD_COMMANDS_MAX]> =
-            keys.map(|key| Address::new(db, key)).collect();
+        let mut look_ups: SmallVec<[LookUp<'_>; LOOK_AHEAD_COMMANDS_MAX]> =
+            look_ups.map(|(key, member)| LookUp { at: Address::new(db, key), member }).collect();
         // Shard by shard: its keys go to the front, and out.
-        while let Some(first) = keys.first() {
-            let position = self.router.position_of(first.slot);
+        while let Some(first) = look_ups.first() {
+            let position = self.router.position_of(first.at.slot);
             let count = if self.router.len() == 1 {
-                keys.len()
+                look_ups.len()
             } else {
                 let mut count = 0;
-                for index in 0..keys.len() {
-                    if self.router.position_of(keys[index].slot) == position {
-                        keys.swap(count, index);
+                for index in 0..look_ups.len() {
+                    if self.router.position_of(look_ups[index].at.slot) == position {
+                        look_ups.swap(count, index);
                         count += 1;
                     }
                 }
@@ -109,9 +115,9 @@ impl<'s> Batch<'s> {
             };
             self.lock(position);
             if let Some((_, store)) = &self.store {
-                store.prefetch(&keys[..count]);
+                store.prefetch(&look_ups[..count]);
             }
-            keys.drain(..count);
+            look_ups.drain(..count);
         }
     }
 

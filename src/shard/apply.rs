@@ -4,6 +4,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use bytes::Bytes;
 
@@ -75,6 +76,7 @@ impl StateMachine for Machine {
                 header,
                 commands: Commands::new(records),
                 ordinal: 0,
+                begun: clock::instant(),
                 tally: Tally::default(),
             };
             let result = match proposal {
@@ -139,6 +141,8 @@ struct Execution<'a, 'p> {
     /// Counts the commands of the entry: each has its own random numbers, so that skipping one
     /// (whose engine is ahead, when the log is replayed) does not change the others.
     ordinal: u64,
+    /// When the command now executed began: when the one before it ended, so that the clock is read once for each.
+    begun: Instant,
     tally: Tally,
 }
 
@@ -207,7 +211,6 @@ impl<'p> Execution<'_, 'p> {
         local_args: &mut Vec<&'l [u8]>,
         replies: &mut ReplyBuffer,
     ) -> StorageResult<()> {
-        let started = clock::instant();
         let start = replies.len();
         let (spec, result, args): (_, _, &[&[u8]]) = match op {
             Op::Write { spec } => {
@@ -221,7 +224,8 @@ impl<'p> Execution<'_, 'p> {
             }
             Op::Transaction { .. } => return Ok(()),
         };
-        let nanos = started.elapsed().as_nanos() as u64;
+        let ended = clock::instant();
+        let nanos = ended.duration_since(std::mem::replace(&mut self.begun, ended)).as_nanos() as u64;
         if spec.flags.has(Flags::BLOCKING) && matches!(result, Ok(true)) && is_nil(replies.since(start)) {
             // Its client goes on waiting.
             return Ok(());

@@ -1,9 +1,12 @@
 //! The commands of an entry, decoded a few ahead.
 
+use smallvec::SmallVec;
+
 use super::batch::{Record, Records};
+use crate::command::member_argument;
 use crate::limits::LOOK_AHEAD_COMMANDS_MAX;
 use crate::storage::store::Store;
-use crate::storage::{Address, StorageResult};
+use crate::storage::{Address, LookUp, StorageResult};
 use crate::types::Db;
 
 /// Decodes records, and has the store read the memory of the next keys ahead.
@@ -49,15 +52,13 @@ impl<'p> Commands<'p> {
     fn decode(&mut self, store: &Store) -> StorageResult<()> {
         self.args.clear();
         (self.decoded, self.taken) = (0, 0);
-        let nothing = Address { db: Db(0), slot: crate::types::Slot(0), key: &[], touch: false };
-        let mut keys = [nothing; LOOK_AHEAD_COMMANDS_MAX];
-        let mut key_count = 0;
+        let mut look_ups: SmallVec<[LookUp<'_>; LOOK_AHEAD_COMMANDS_MAX]> = SmallVec::new();
         while self.decoded < LOOK_AHEAD_COMMANDS_MAX {
             match self.records.next(&mut self.scratch)? {
                 Some(Record::Command { db }) => {
                     if let Some(&key) = self.scratch.get(1) {
-                        keys[key_count] = Address::new(db, key);
-                        key_count += 1;
+                        let member = self.scratch.get(member_argument(self.scratch[0])).copied();
+                        look_ups.push(LookUp { at: Address::new(db, key), member });
                     }
                     self.args.append(&mut self.scratch);
                     self.ahead[self.decoded] = (db, self.args.len());
@@ -69,8 +70,8 @@ impl<'p> Commands<'p> {
                 }
             }
         }
-        if key_count > 1 {
-            store.prefetch(&keys[..key_count]);
+        if look_ups.len() > 1 {
+            store.prefetch(&look_ups);
         }
         Ok(())
     }

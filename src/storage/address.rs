@@ -27,3 +27,12 @@ impl<'a> Address<'a> {
         Self { db, slot: slot_of(key), key, touch: false }
     }
 }
+
+/// What a command is about to look up.
+#[derive(Clone, Copy, Debug)]
+pub struct LookUp<'a> {
+    /// The key.
+    pub at: Address<'a>,
+    /// A field or member of its value.
+    pub member: Option<&'a [u8]>,
+}

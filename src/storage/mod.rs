@@ -36,7 +36,7 @@ pub mod streams;
 pub mod value;
 pub mod zsets;
 
-pub use address::Address;
+pub use address::{Address, LookUp};
 pub use error::{StorageError, StorageResult};
 pub use field_expiry::ExpiringField;
 pub use lists::{ListEnd, ListRead};
@@ -82,9 +82,9 @@ pub trait Engine:
     fn idle_seconds(&self, at: Address<'_>, now: UnixMs) -> StorageResult<Option<u64>>;
     /// Records an access of the key for `OBJECT IDLETIME`; may be a no-op. Never changes the digest.
     fn touch(&self, at: Address<'_>, now: UnixMs);
-    /// Brings what look-ups of these keys will read into the processor's caches. Only a hint.
-    fn prefetch(&self, keys: &[Address<'_>]) {
-        let _ = keys;
+    /// Brings what these look-ups will read into the processor's caches. Only a hint.
+    fn prefetch(&self, look_ups: &[LookUp<'_>]) {
+        let _ = look_ups;
     }
     /// Number of keys in the database, expired ones that were not yet swept included.
     fn len(&self, db: Db) -> u64;

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 
-use super::Address;
 use super::hash::HashEngine;
 use super::null::NullEngine;
 use super::rows::{FrozenRows, RowEngine, RowOptions};
+use super::{Address, LookUp};
 use super::{EncodingSettings, Engine, EngineKind, KeyspaceRules, StorageError, StorageResult};
 use crate::limits::LOOK_AHEAD_COMMANDS_MAX;
 use crate::types::{Db, UnixMs};
@@ -278,21 +278,21 @@ impl Store {
         self.engine_of_kind_mut(kind).expect("rules name only open engines")
     }
 
-    /// Brings what look-ups of these keys will read into the processor's caches. Only a hint.
+    /// Brings what these look-ups will read into the processor's caches. Only a hint.
     #[inline]
-    pub fn prefetch(&self, keys: &[Address<'_>]) {
+    pub fn prefetch(&self, look_ups: &[LookUp<'_>]) {
         // The row engines have caches of their own kind.
         if self.rules.uses(EngineKind::Hash) {
-            self.hash.prefetch(keys);
+            self.hash.prefetch(look_ups);
         }
     }
 
     /// The same for the first [`LOOK_AHEAD_COMMANDS_MAX`] keys of one command.
     pub fn prefetch_all<'k>(&self, db: Db, keys: impl Iterator<Item = &'k [u8]>) {
-        let keys: SmallVec<[Address<'_>; LOOK_AHEAD_COMMANDS_MAX]> =
-            keys.take(LOOK_AHEAD_COMMANDS_MAX).map(|key| Address::new(db, key)).collect();
-        if keys.len() > 1 {
-            self.prefetch(&keys);
+        let look_ups: SmallVec<[LookUp<'_>; LOOK_AHEAD_COMMANDS_MAX]> =
+            keys.take(LOOK_AHEAD_COMMANDS_MAX).map(|key| LookUp { at: Address::new(db, key), member: None }).collect();
+        if look_ups.len() > 1 {
+            self.prefetch(&look_ups);
         }
     }
 

@@ -333,7 +333,11 @@ mod tests {
         }
         assert_eq!(at, out.len());
         for other in [Header::new(78, 1), Header::new(77, 2), Header { version: 1, ..Header::new(77, 1) }] {
-            assert_eq!(Framer::new(&other).read(&out), Err(BadRecord::Checksum), "a record of {other:?} is none of ours");
+            assert_eq!(
+                Framer::new(&other).read(&out),
+                Err(BadRecord::Checksum),
+                "a record of {other:?} is none of ours"
+            );
         }
     }
 

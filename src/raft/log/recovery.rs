@@ -15,8 +15,8 @@ use super::group::GroupState;
 use super::queue::Batch;
 use super::record::{self, BadRecord, Body, BootId, Framer, NODE_GROUP, Position};
 use super::segment::{self, HEADER_BYTES, Header};
-use super::writer::{self, Closed, FSYNC_SLOW_US, Writer};
 use super::spares::Spares;
+use super::writer::{self, Closed, FSYNC_SLOW_US, Writer};
 use super::{Counters, LOG_SEGMENT_MAX_BYTES, LOG_SEGMENT_MIN_BYTES, LogError, LogOptions, Segment, Shared};
 
 const LOCK_FILE: &str = "LOCK";

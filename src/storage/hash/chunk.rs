@@ -110,7 +110,10 @@ fn write_record(out: &mut Vec<u8>, table: &SlotTable, blob: &Blob) {
     let bytes = blob.bytes();
     let Payload::Large(index) = Record::of(blob).payload() else { return push_run(out, bytes) };
     push_run(out, &bytes[..bytes.len() - LARGE_INDEX_BYTES]);
-    match table.large(index) {
+    let value = table.large(index);
+    // Growing by doubling would copy a value of a gigabyte several times, and take three times its room meanwhile.
+    out.reserve(value.bytes());
+    match value {
         Large::String(value) => {
             out.push(LARGE_STRING);
             push_run(out, value);

@@ -23,7 +23,7 @@ use crate::storage::streams::{StreamEngine, StreamObject};
 use crate::storage::value::EngineUsage;
 use crate::storage::zsets::ZsetEngine;
 use crate::storage::{
-    Address, EncodingSettings, Engine, Expiry, HashRead, KeyMeta, Kind, Object, ScanCursor, StorageError,
+    Address, EncodingSettings, Engine, Expiry, HashRead, KeyMeta, Kind, LookUp, Object, ScanCursor, StorageError,
     StorageResult, StringValue, SyncJob, VisitKey,
 };
 use crate::types::rng::Rng;
@@ -274,8 +274,8 @@ impl Engine for HashEngine {
         }
     }
 
-    fn prefetch(&self, keys: &[Address<'_>]) {
-        prefetch::keys(self, keys);
+    fn prefetch(&self, look_ups: &[LookUp<'_>]) {
+        prefetch::read(self, look_ups);
     }
 
     fn len(&self, db: Db) -> u64 {

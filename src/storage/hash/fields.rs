@@ -57,6 +57,11 @@ impl LargeHash {
         self.bytes + self.expiries.as_ref().map_or(0, |expiries| expiries.bytes())
     }
 
+    /// The records by field.
+    pub(super) fn table(&self) -> &DenseTable {
+        &self.table
+    }
+
     /// The records of the fields, in order.
     pub(super) fn records(&self) -> &[Blob] {
         self.table.entries()

@@ -38,6 +38,11 @@ impl LargeSet {
         self.bytes
     }
 
+    /// The records by member.
+    pub(super) fn table(&self) -> &DenseTable {
+        &self.table
+    }
+
     /// The records of the members, in order.
     pub(super) fn records(&self) -> &[Blob] {
         self.table.entries()

@@ -82,6 +82,11 @@ impl LargeZset {
         self.bytes + SCORE_BYTES * self.len() + Ranking::bytes(self.len())
     }
 
+    /// The records by member.
+    pub(super) fn table(&self) -> &DenseTable {
+        &self.table
+    }
+
     /// Members with their scores, in the order of their addition.
     pub(super) fn unordered(&self) -> impl Iterator<Item = (f64, &[u8])> {
         self.scores.iter().zip(self.table.entries()).map(|(&score, blob)| (score, Record::of(blob).key()))
