@@ -60,11 +60,16 @@ impl ShardImage {
     /// Those of `visit`, and when an engine's files cannot be read.
     pub fn for_each(self, visit: &mut VisitValue<'_>) -> io::Result<()> {
         let Self { shard, hash, rows, encoding, databases, now } = self;
-        let mut loaded = |chunk: Vec<u8>| {
-            let mut engine = HashEngine::new(encoding.clone());
+        let mut engine = HashEngine::new(encoding.clone());
+        let mut loaded = |chunk: Vec<u8>| -> io::Result<()> {
             engine.load_chunk(&chunk).map_err(io::Error::other)?;
+            if HashSnapshot::is_unfinished(&chunk) {
+                return Ok(());
+            }
             drop(chunk);
-            for_each_of(&engine, databases, now, visit)
+            for_each_of(&engine, databases, now, visit)?;
+            engine = HashEngine::new(encoding.clone());
+            Ok(())
         };
         let mut next = Some(SlotCursor::default());
         while let Some(cursor) = next {
@@ -72,9 +77,9 @@ impl ShardImage {
                 let store = shard.store.read();
                 hash.serialise_slot(store.hash_engine(), cursor)
             };
-            hash.drain().into_iter().try_for_each(&mut loaded)?;
+            hash.drain().try_for_each(&mut loaded)?;
         }
-        hash.finish().into_iter().try_for_each(&mut loaded)?;
+        hash.finish().try_for_each(&mut loaded)?;
         // One engine at a time is let go, so that its files may shrink again.
         rows.into_iter().try_for_each(|engine| for_each_of(&engine, databases, now, visit))
     }

@@ -1,7 +1,10 @@
 //! Keys of a database as bytes, for snapshots.
 //!
 //! ```text
-//! chunk   := version: u8 = 1 | section*
+//! chunk   := version: u8 | section*
+//! version := 1: whole keys
+//!            2: one key with a list that the next chunk goes on with
+//!            3: one key with the end of such a list
 //! section := database: u16 | slot: u16 | count: u32 | count * record
 //! record  := length: varint | length bytes, laid out as in `record`
 //!            and then, if its form is LARGE:
@@ -16,14 +19,17 @@
 //!
 //! Records of the other forms are the very bytes that stand in memory, so that writing is copying.
 //! A record of the form LARGE has no payload here. Sections of a slot follow one another in the
-//! order of its keys; a slot with much in it goes over several chunks, a key never does.
+//! order of its keys; a slot with much in it goes over several chunks. A key does so only with a large list, whose own
+//! chunks need not be copied to be kept as they are.
+
+use std::collections::VecDeque;
 
 use super::blob::Blob;
 use super::compact;
 use super::compact_zset;
-use super::database::Database;
+use super::database::{Database, Extended};
 use super::fields::LargeHash;
-use super::quicklist::Quicklist;
+use super::quicklist::{FrozenChunk, Quicklist};
 use super::record::{
     EDITED, EXPIRES, FORM_BYTES, FORM_COMPACT, FORM_INT, FORM_LARGE, FORM_LIST, FORM_MASK, FORM_SET, FORM_ZSET,
     Payload, Record,
@@ -40,6 +46,8 @@ use crate::types::slot::slot_of;
 use crate::types::{Db, SLOT_COUNT, Slot};
 
 const VERSION: u8 = 1;
+const VERSION_PART: u8 = 2;
+const VERSION_LAST_PART: u8 = 3;
 const LARGE_STRING: u8 = 0;
 const LARGE_HASH: u8 = 1;
 const LARGE_LIST: u8 = 2;
@@ -55,10 +63,79 @@ const RECORD_MIN_BYTES: usize = 3;
 /// Bytes of the index of a large value in a record.
 const LARGE_INDEX_BYTES: usize = size_of::<u32>();
 
+/// Fewest chunks of a list that is kept as it is, and written later in parts.
+const FROZEN_MIN_CHUNKS: usize = 32;
+/// What keeping a chunk of a list costs, counted as if it were bytes written.
+const FROZEN_CHUNK_BYTES: usize = 64;
+
+/// Something to be written.
+pub(super) enum Piece {
+    /// A chunk.
+    Chunk(Vec<u8>),
+    /// A list, in chunks to come.
+    List(FrozenList),
+}
+
+impl Piece {
+    /// The chunks, each made when it is asked for.
+    pub(super) fn into_chunks(self) -> impl Iterator<Item = Vec<u8>> {
+        let (chunk, list) = match self {
+            Self::Chunk(chunk) => (Some(chunk), None),
+            Self::List(list) => (None, Some(list)),
+        };
+        chunk.into_iter().chain(list.into_iter().flatten())
+    }
+}
+
+/// A large list as it was, given out in parts.
+pub(super) struct FrozenList {
+    /// What stands in each part before the chunks of the list.
+    head: Vec<u8>,
+    chunks: VecDeque<FrozenChunk>,
+}
+
+impl FrozenList {
+    fn new(db: Db, slot: Slot, blob: &Blob, list: &Quicklist) -> Self {
+        let mut head = Vec::new();
+        push_section(&mut head, db, slot, 1);
+        push_large_head(&mut head, blob);
+        head.push(LARGE_LIST);
+        Self { head, chunks: list.freeze() }
+    }
+}
+
+impl Iterator for FrozenList {
+    type Item = Vec<u8>;
+
+    fn next(&mut self) -> Option<Vec<u8>> {
+        if self.chunks.is_empty() {
+            return None;
+        }
+        let mut bytes = 0;
+        let fits = |chunk: &&FrozenChunk| {
+            bytes += chunk.packed().len();
+            bytes <= CHUNK_FULL_BYTES
+        };
+        let count = self.chunks.iter().take_while(fits).count().max(1);
+        let version = if count == self.chunks.len() { VERSION_LAST_PART } else { VERSION_PART };
+        let mut out = Vec::with_capacity(CHUNK_FULL_BYTES + CHUNK_FULL_BYTES / 8);
+        out.push(version);
+        out.extend_from_slice(&self.head);
+        push_varint(&mut out, count as u64);
+        self.chunks.drain(..count).for_each(|chunk| push_run(&mut out, chunk.packed()));
+        Some(out)
+    }
+}
+
+/// Whether the value in a chunk goes on in the next.
+pub(super) fn is_unfinished(chunk: &[u8]) -> bool {
+    chunk.first() == Some(&VERSION_PART)
+}
+
 /// Writes slots into chunks.
 #[derive(Default)]
 pub(super) struct ChunkWriter {
-    full: Vec<Vec<u8>>,
+    full: Vec<Piece>,
     open: Vec<u8>,
 }
 
@@ -67,49 +144,81 @@ impl ChunkWriter {
     pub(super) fn write_slot(&mut self, db: Db, slot: Slot, table: &SlotTable) -> usize {
         let mut written = 0;
         let mut entries = table.table.entries().iter().peekable();
-        while entries.peek().is_some() {
+        while let Some(blob) = entries.peek() {
+            if let Some(list) = list_to_freeze(table, blob) {
+                self.close();
+                self.full.push(Piece::List(FrozenList::new(db, slot, blob, list)));
+                written += list.chunk_count() * FROZEN_CHUNK_BYTES;
+                entries.next();
+                continue;
+            }
             if self.open.is_empty() {
                 self.open.push(VERSION);
             }
             let start = self.open.len();
-            self.open.extend_from_slice(&db.0.to_le_bytes());
-            self.open.extend_from_slice(&slot.0.to_le_bytes());
-            let count_at = self.open.len();
-            self.open.extend_from_slice(&[0; 4]);
+            let count_at = push_section(&mut self.open, db, slot, 0);
             let mut count = 0u32;
             while self.open.len() < CHUNK_FULL_BYTES || count == 0 {
-                let Some(blob) = entries.next() else { break };
+                let Some(blob) = entries.next_if(|blob| list_to_freeze(table, blob).is_none()) else { break };
                 write_record(&mut self.open, table, blob);
                 count += 1;
             }
             self.open[count_at..count_at + 4].copy_from_slice(&count.to_le_bytes());
             written += self.open.len() - start;
             if self.open.len() >= CHUNK_FULL_BYTES {
-                self.full.push(std::mem::take(&mut self.open));
+                self.close();
             }
         }
         written
     }
 
-    /// Gives out what was written; nothing is left open.
-    pub(super) fn take(&mut self) -> Vec<Vec<u8>> {
-        let mut chunks = std::mem::take(&mut self.full);
+    /// Ends the open chunk.
+    fn close(&mut self) {
         if !self.open.is_empty() {
-            chunks.push(std::mem::take(&mut self.open));
+            self.full.push(Piece::Chunk(std::mem::take(&mut self.open)));
         }
-        chunks
     }
 
-    /// Gives out the chunks that are full.
-    pub(super) fn take_full(&mut self) -> Vec<Vec<u8>> {
+    /// Gives out what was written; nothing is left open.
+    pub(super) fn take(&mut self) -> Vec<Piece> {
+        self.close();
+        self.take_full()
+    }
+
+    /// Gives out what is complete.
+    pub(super) fn take_full(&mut self) -> Vec<Piece> {
         std::mem::take(&mut self.full)
     }
 }
 
-fn write_record(out: &mut Vec<u8>, table: &SlotTable, blob: &Blob) {
+/// Begins a section; answers where its count stands.
+fn push_section(out: &mut Vec<u8>, db: Db, slot: Slot, count: u32) -> usize {
+    out.extend_from_slice(&db.0.to_le_bytes());
+    out.extend_from_slice(&slot.0.to_le_bytes());
+    out.extend_from_slice(&count.to_le_bytes());
+    out.len() - size_of::<u32>()
+}
+
+/// The list of a record, if it is so large that it is frozen.
+fn list_to_freeze<'t>(table: &'t SlotTable, blob: &Blob) -> Option<&'t Quicklist> {
+    match Record::of(blob).payload() {
+        Payload::Large(index) => match table.large(index) {
+            Large::List(list) if list.chunk_count() >= FROZEN_MIN_CHUNKS => Some(list),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// A record of the form LARGE up to its payload.
+fn push_large_head(out: &mut Vec<u8>, blob: &Blob) {
     let bytes = blob.bytes();
-    let Payload::Large(index) = Record::of(blob).payload() else { return push_run(out, bytes) };
     push_run(out, &bytes[..bytes.len() - LARGE_INDEX_BYTES]);
+}
+
+fn write_record(out: &mut Vec<u8>, table: &SlotTable, blob: &Blob) {
+    let Payload::Large(index) = Record::of(blob).payload() else { return push_run(out, blob.bytes()) };
+    push_large_head(out, blob);
     let value = table.large(index);
     // Growing by doubling would copy a value of a gigabyte several times, and take three times its room meanwhile.
     out.reserve(value.bytes());
@@ -160,9 +269,10 @@ fn write_record(out: &mut Vec<u8>, table: &SlotTable, blob: &Blob) {
 pub(super) fn load(chunk: &[u8], clock: u32, databases: &mut Databases) -> StorageResult<()> {
     let mut reader = Reader::new(chunk, "snapshot chunk");
     let version = reader.u8()?;
-    if version != VERSION {
+    if !(VERSION..=VERSION_LAST_PART).contains(&version) {
         return Err(corrupt(&reader, format_args!("version {version}")));
     }
+    let is_part = version != VERSION;
     while reader.remaining() > 0 {
         let db = Db(reader.u16()?);
         let slot = Slot(reader.u16()?);
@@ -173,17 +283,26 @@ pub(super) fn load(chunk: &[u8], clock: u32, databases: &mut Databases) -> Stora
         let database = database_mut(databases, db);
         database.reserve(slot, count as usize);
         for _ in 0..count {
-            load_record(&mut reader, slot, clock, database)?;
+            load_record(&mut reader, slot, clock, database, is_part)?;
         }
     }
     Ok(())
 }
 
-fn load_record(reader: &mut Reader<'_>, slot: Slot, clock: u32, database: &mut Database) -> StorageResult<()> {
+fn load_record(
+    reader: &mut Reader<'_>,
+    slot: Slot,
+    clock: u32,
+    database: &mut Database,
+    is_part: bool,
+) -> StorageResult<()> {
     let bytes = reader.run()?;
     let (tag, key, payload) = split_record(bytes)?;
     if slot_of(key) != slot {
         return Err(corrupt(reader, format_args!("a key that is not of slot {}", slot.0)));
+    }
+    if is_part && !(tag & FORM_MASK == FORM_LARGE && payload.is_empty()) {
+        return Err(corrupt(reader, "a part of something that is no list"));
     }
     let large = match tag & FORM_MASK {
         FORM_BYTES => None,
@@ -206,6 +325,15 @@ fn load_record(reader: &mut Reader<'_>, slot: Slot, clock: u32, database: &mut D
         }
         FORM_LARGE if payload.is_empty() => Some(load_large(reader)?),
         form => return Err(corrupt(reader, format_args!("a value of form {form} and {} bytes", payload.len()))),
+    };
+    let large = match large {
+        Some(Large::List(part)) if is_part => match database.extend_list(slot, key, part) {
+            Extended::Done => return Ok(()),
+            Extended::NotThere(part) => Some(Large::List(part)),
+            Extended::OtherValue => return Err(corrupt(reader, "a part of a list whose key has another value")),
+        },
+        Some(_) if is_part => return Err(corrupt(reader, "a part of something that is no list")),
+        large => large,
     };
     let is_new = database.load(slot, key, large, |index| match index {
         Some(index) => Blob::concat(&[bytes, &index.to_le_bytes()], clock),

@@ -6,6 +6,7 @@ use super::blob::Blob;
 use super::dense::{hash_of, record_bytes};
 use super::expiry::{DUE_BYTES, Due, ExpiryIndex};
 use super::field_expiry::field_due;
+use super::quicklist::Quicklist;
 use super::record::{self, Payload, Record};
 use super::slot_table::{Large, SlotTable};
 use super::snapshot::Part;
@@ -26,6 +27,15 @@ pub(super) enum NewValue<'a> {
     Inline(Payload<'a>),
     /// It stands beside the record.
     Large(Large),
+}
+
+/// How [`Database::extend_list`] ended.
+pub(super) enum Extended {
+    Done,
+    /// There is no such key.
+    NotThere(Box<Quicklist>),
+    /// The key has a value of another kind.
+    OtherValue,
 }
 
 /// One logical database.
@@ -284,6 +294,19 @@ impl Database {
         self.change_expiry(slot, hash, None, expires_at);
         self.change_field_expiry(slot, hash, None, fields_due);
         true
+    }
+
+    /// Adds what a snapshot tells of a list later than of its beginning.
+    pub(super) fn extend_list(&mut self, slot: Slot, key: &[u8], more: Box<Quicklist>) -> Extended {
+        let Some(table) = self.slot_mut(slot) else { return Extended::NotThere(more) };
+        let Some(position) = table.table.find(hash_of(key), key) else { return Extended::NotThere(more) };
+        let Payload::Large(index) = table.table.record(position).payload() else { return Extended::OtherValue };
+        let Large::List(list) = table.large_mut(index) else { return Extended::OtherValue };
+        let before = list.bytes();
+        list.extend(*more);
+        let after = list.bytes();
+        self.bytes = self.bytes - before + after;
+        Extended::Done
     }
 
     fn note_added(&mut self, slot: Slot, bytes: usize) {

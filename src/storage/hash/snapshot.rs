@@ -11,7 +11,8 @@
 //!
 //! A write waits for one slot to be serialised, at about a gigabyte a second. A slot of 61 keys of
 //! 80 bytes takes it five microseconds, a hash of a million small fields a tenth of a second: the
-//! largest single slot is the bound. The queue between both sides holds what writes have
+//! largest single slot is the bound. Large lists, queues above all, are not serialised: the snapshot shares their chunks, and
+//! a write copies the chunk it changes. The queue between both sides holds what writes have
 //! serialised and the task has not yet drained; at worst, with the task stalled, the data set.
 
 use std::sync::Arc;
@@ -20,7 +21,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use parking_lot::Mutex;
 
 use super::HashEngine;
-use super::chunk::ChunkWriter;
+use super::chunk::{self, ChunkWriter, Piece};
 use super::database::Database;
 use super::slot_table::SlotTable;
 use crate::types::{Db, SLOT_COUNT, Slot};
@@ -125,19 +126,26 @@ impl HashSnapshot {
         None
     }
 
+    /// Whether the last value in a chunk goes on in the next.
+    pub fn is_unfinished(chunk: &[u8]) -> bool {
+        chunk::is_unfinished(chunk)
+    }
+
     /// Takes the full chunks out of the queue, to write them out. Their order matters.
-    pub fn drain(&self) -> Vec<Vec<u8>> {
-        self.shared.writer.lock().take_full()
+    pub fn drain(&self) -> impl Iterator<Item = Vec<u8>> + use<> {
+        let pieces = self.shared.writer.lock().take_full();
+        pieces.into_iter().flat_map(Piece::into_chunks)
     }
 
     /// Ends the snapshot and gives out the last chunks.
     ///
     /// # Panics
     /// When [`serialise_slot`](Self::serialise_slot) has not answered that all is done.
-    pub fn finish(self) -> Vec<Vec<u8>> {
+    pub fn finish(self) -> impl Iterator<Item = Vec<u8>> + use<> {
         assert!(self.walked.load(Ordering::Relaxed), "a snapshot is finished after its walk");
         self.shared.over.store(true, Ordering::Relaxed);
-        self.shared.writer.lock().take()
+        let pieces = self.shared.writer.lock().take();
+        pieces.into_iter().flat_map(Piece::into_chunks)
     }
 }
 

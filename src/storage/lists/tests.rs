@@ -188,6 +188,57 @@ fn other_kinds_are_refused() {
     }
 }
 
+/// A large list is shared with the snapshot, not copied: whatever happens to it afterwards, it is written as it was.
+#[test]
+fn a_snapshot_keeps_a_large_list_while_it_changes() {
+    let mut rng = Rng::new(9);
+    for round in 0..40 {
+        let mut engine = HashEngine::new(EncodingSettings::default());
+        let expires_at = (round % 2 == 0).then_some(UnixMs(NOW.0 + 1_000));
+        let elements: Vec<Vec<u8>> = (0..10_000).map(|number| format!("{number:0>200}").into_bytes()).collect();
+        engine.put_list(at(b"{l}arge"), elements.clone(), expires_at).unwrap();
+        engine.put_list(at(b"{l}"), vec![b"a".to_vec()], None).unwrap();
+        engine.put_list(at(b"{l}more"), elements[..5_000].to_vec(), None).unwrap();
+        let bytes = engine.usage().memory_bytes;
+        let snapshot = engine.begin_snapshot();
+        let mut next = Some(SlotCursor::default());
+        if rng.below(2) == 0 {
+            while let Some(cursor) = next {
+                next = snapshot.serialise_slot(&engine, cursor);
+            }
+        }
+        let mut chunks: Vec<Vec<u8>> = Vec::new();
+        for _ in 0..30 {
+            let key = at(b"{l}arge");
+            let end = if rng.below(2) == 0 { ListEnd::Head } else { ListEnd::Tail };
+            let Some(len) = engine.list(key, NOW).unwrap().map(|list| list.len()) else { break };
+            let index = rng.below(len);
+            match rng.below(7) {
+                0 | 1 => drop(engine.list_push(key, end, &[b"pushed", b"twice"], NOW).unwrap()),
+                2 => drop(engine.list_pop(key, end, 1 + rng.below(300), NOW, &mut |_| ()).unwrap()),
+                3 => engine.list_insert(key, index, b"inserted", NOW).unwrap(),
+                4 => engine.list_set(key, index, b"set", NOW).unwrap(),
+                5 => engine.list_remove(key, &[index..len.min(index + 500)], NOW).unwrap(),
+                _ if rng.below(20) == 0 => drop(engine.remove(key, NOW).unwrap()),
+                _ => chunks.extend(snapshot.drain()),
+            }
+        }
+        while let Some(cursor) = next {
+            next = snapshot.serialise_slot(&engine, cursor);
+        }
+        chunks.extend(snapshot.finish());
+        assert!(chunks.len() > 10 && chunks.iter().all(|chunk| chunk.len() < 300 * 1024), "{}", chunks.len());
+        let mut copy = HashEngine::new(EncodingSettings::default());
+        chunks.iter().for_each(|chunk| copy.load_chunk(chunk).unwrap());
+        assert!(contents(&copy, b"{l}arge") == elements);
+        assert!(contents(&copy, b"{l}more") == elements[..5_000]);
+        assert_eq!(contents(&copy, b"{l}"), [b"a"]);
+        assert_eq!(copy.meta(at(b"{l}arge"), NOW).unwrap().unwrap().expires_at, expires_at);
+        let loaded = copy.usage().memory_bytes;
+        assert!(loaded.abs_diff(bytes) < bytes / 20, "{loaded} bytes, {bytes} before");
+    }
+}
+
 #[test]
 fn a_snapshot_keeps_lists_small_and_large() {
     let mut engine = HashEngine::new(EncodingSettings::default());

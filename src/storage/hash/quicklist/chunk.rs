@@ -1,6 +1,7 @@
 //! A chunk of a list: packed elements with room before and behind them.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::super::dense::allocated_bytes;
 use super::super::packed::{self, Elements};
@@ -34,11 +35,15 @@ impl ChunkLimits {
     }
 }
 
+/// Bytes that a chunk takes besides its elements: the counts of its `Arc`, and the vector.
+const SHARED_BYTES: usize = 48;
+
 /// A run of elements with room before and behind them.
 #[derive(Default)]
 pub(in crate::storage::hash) struct Chunk {
-    /// Room, then the elements; behind them is the room that the vector has.
-    bytes: Vec<u8>,
+    /// Room, then the elements; behind them is the room that the vector has. Shared with snapshots: what changes it makes
+    /// a copy first if one has it.
+    bytes: Arc<Vec<u8>>,
     /// Bytes of the room before them.
     room: u32,
     count: u32,
@@ -61,16 +66,21 @@ impl Chunk {
 
     /// The elements that stand in `bytes` behind some room.
     pub(in crate::storage::hash) fn behind(bytes: Vec<u8>, room: usize, count: usize) -> Self {
-        Self { bytes, room: room as u32, count: count as u32 }
+        Self { bytes: Arc::new(bytes), room: room as u32, count: count as u32 }
+    }
+
+    /// The chunk as it is now.
+    pub(super) fn freeze(&self) -> FrozenChunk {
+        FrozenChunk { bytes: Arc::clone(&self.bytes), room: self.room }
     }
 
     /// Room and elements.
     pub(in crate::storage::hash) fn into_bytes(self) -> (Vec<u8>, usize) {
-        (self.bytes, self.room as usize)
+        (Arc::unwrap_or_clone(self.bytes), self.room as usize)
     }
 
     pub(super) fn memory(&self) -> usize {
-        allocated_bytes(self.bytes.capacity())
+        allocated_bytes(self.bytes.capacity()) + SHARED_BYTES
     }
 
     /// Adds an element at an end.
@@ -78,16 +88,17 @@ impl Chunk {
         match end {
             ListEnd::Tail => {
                 let needed = packed::element_bytes(element.len());
-                if self.bytes.len() + needed > self.bytes.capacity() && self.room as usize >= self.bytes.len() / 4 {
+                let bytes = Arc::make_mut(&mut self.bytes);
+                if bytes.len() + needed > bytes.capacity() && self.room as usize >= bytes.len() / 4 {
                     // Pops at the head have left enough room to be worth moving the rest.
-                    self.bytes.drain(..self.room as usize);
+                    bytes.drain(..self.room as usize);
                     self.room = 0;
                 }
-                if self.bytes.len() + needed > self.bytes.capacity() {
-                    let wanted = grown(self.bytes.len(), needed, limits);
-                    self.bytes.reserve_exact(wanted - self.bytes.len());
+                if bytes.len() + needed > bytes.capacity() {
+                    let wanted = grown(bytes.len(), needed, limits);
+                    bytes.reserve_exact(wanted - bytes.len());
                 }
-                packed::push(&mut self.bytes, element);
+                packed::push(bytes, element);
             }
             ListEnd::Head => {
                 let needed = packed::element_bytes(element.len());
@@ -97,11 +108,11 @@ impl Chunk {
                     let mut bytes = vec![0; room];
                     bytes.reserve_exact(used);
                     bytes.extend_from_slice(self.packed());
-                    self.bytes = bytes;
+                    self.bytes = Arc::new(bytes);
                     self.room = room as u32;
                 }
                 let start = self.room as usize - needed;
-                packed::write(&mut self.bytes[start..start + needed], element);
+                packed::write(&mut Arc::make_mut(&mut self.bytes)[start..start + needed], element);
                 self.room = start as u32;
             }
         }
@@ -118,39 +129,53 @@ impl Chunk {
         let left = elements.remaining();
         match end {
             ListEnd::Head => self.room = (self.bytes.len() - left) as u32,
-            ListEnd::Tail => self.bytes.truncate(self.room as usize + left),
+            ListEnd::Tail => Arc::make_mut(&mut self.bytes).truncate(self.room as usize + left),
         }
         self.count -= count as u32;
     }
 
     /// Gives back all room.
     pub(super) fn shrink(&mut self) {
-        self.bytes.drain(..self.room as usize);
+        let bytes = Arc::make_mut(&mut self.bytes);
+        bytes.drain(..self.room as usize);
         self.room = 0;
-        self.bytes.shrink_to_fit();
+        bytes.shrink_to_fit();
     }
 
     /// Puts packed elements in the place of others.
     pub(in crate::storage::hash) fn splice(&mut self, range: Range<usize>, packed: &[u8], count: usize) {
         let offsets = packed::offsets_of(self.packed(), &range, self.len());
         let room = self.room as usize;
-        self.bytes.splice(room + offsets.start..room + offsets.end, packed.iter().copied());
+        Arc::make_mut(&mut self.bytes).splice(room + offsets.start..room + offsets.end, packed.iter().copied());
         self.count = self.count - range.len() as u32 + count as u32;
     }
 
     /// Adds the elements of another chunk behind its own.
     pub(super) fn append(&mut self, other: &Self) {
-        self.bytes.extend_from_slice(other.packed());
+        Arc::make_mut(&mut self.bytes).extend_from_slice(other.packed());
         self.count += other.count;
     }
 
     /// Takes the elements from an index on off.
     pub(super) fn split_off(&mut self, index: usize) -> Self {
         let offset = packed::offset_of(self.packed(), index, self.len());
-        let tail = self.bytes.split_off(self.room as usize + offset);
+        let tail = Arc::make_mut(&mut self.bytes).split_off(self.room as usize + offset);
         let count = self.len() - index;
         self.count = index as u32;
         Self::of(tail, count)
+    }
+}
+
+/// A chunk that stays as it was when it was frozen.
+pub(in crate::storage::hash) struct FrozenChunk {
+    bytes: Arc<Vec<u8>>,
+    room: u32,
+}
+
+impl FrozenChunk {
+    /// The packed elements.
+    pub(in crate::storage::hash) fn packed(&self) -> &[u8] {
+        &self.bytes[self.room as usize..]
     }
 }
 

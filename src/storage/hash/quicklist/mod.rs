@@ -15,7 +15,7 @@ mod tests;
 use std::collections::VecDeque;
 use std::ops::Range;
 
-pub(super) use chunk::{Chunk, ChunkLimits};
+pub(super) use chunk::{Chunk, ChunkLimits, FrozenChunk};
 
 use super::dense::allocated_bytes;
 use super::packed::{self, Elements};
@@ -61,10 +61,22 @@ impl Quicklist {
         self.chunks.iter().map(Chunk::packed)
     }
 
+    /// The chunks as they are now.
+    pub(super) fn freeze(&self) -> VecDeque<FrozenChunk> {
+        self.chunks.iter().map(Chunk::freeze).collect()
+    }
+
     /// Adds a chunk of packed elements behind all others.
     pub(super) fn load(&mut self, packed: &[u8], count: u64) {
         self.add_chunk(self.chunks.len(), Chunk::of(packed.to_vec(), count as usize));
         self.len += count;
+    }
+
+    /// Adds the chunks of another list behind all others.
+    pub(super) fn extend(&mut self, other: Self) {
+        self.len += other.len;
+        self.chunk_bytes += other.chunk_bytes;
+        self.chunks.extend(other.chunks);
     }
 
     // ---- reading ----
@@ -151,13 +163,13 @@ impl Quicklist {
         let last = self.chunks.len().saturating_sub(1);
         let at = if end == ListEnd::Head { 0 } else { last };
         if self.chunks.is_empty() {
-            self.chunks.push_back(Chunk::default());
+            self.add_chunk(0, Chunk::default());
         } else if !self.fits(at, element, limits) {
             // It will grow no more.
             self.change(at, Chunk::shrink);
             match end {
-                ListEnd::Head => self.chunks.push_front(Chunk::default()),
-                ListEnd::Tail => self.chunks.push_back(Chunk::default()),
+                ListEnd::Head => self.add_chunk(0, Chunk::default()),
+                ListEnd::Tail => self.add_chunk(self.chunks.len(), Chunk::default()),
             }
         }
         let at = if end == ListEnd::Head { 0 } else { self.chunks.len() - 1 };

@@ -104,7 +104,7 @@ fn two_snapshots_may_run_at_once() {
         while let Some(cursor) = next {
             next = snapshot.serialise_slot(&pair.engine, cursor);
         }
-        assert_eq!(listing(&load(&snapshot.finish())), order);
+        assert_eq!(listing(&load(&snapshot.finish().collect::<Vec<_>>())), order);
     }
     pair.check();
 }
@@ -144,7 +144,7 @@ fn steps_and_chunks_are_bounded() {
         next = snapshot.serialise_slot(&engine, cursor);
         steps += 1;
     }
-    let chunks = snapshot.finish();
+    let chunks: Vec<Vec<u8>> = snapshot.finish().collect();
     assert!(steps > 10 && chunks.len() > 8);
     assert!(chunks.iter().all(|chunk| chunk.len() < 257 * 1024));
     assert_eq!(listing(&load(&chunks)), listing(&engine));
