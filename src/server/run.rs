@@ -118,7 +118,11 @@ async fn open_alone(settings: &Settings, factory: &ShardFactory) -> anyhow::Resu
 
 fn open_log(settings: &Settings) -> anyhow::Result<Arc<SharedLog>> {
     let policy = fsync_policy(settings.bool(Setting::Appendonly), settings.word(Setting::Appendfsync));
-    let options = LogOptions { segment_bytes: settings.unsigned(Setting::LogSegmentBytes), ..LogOptions::new(policy) };
+    let mut options =
+        LogOptions { segment_bytes: settings.unsigned(Setting::LogSegmentBytes), ..LogOptions::new(policy) };
+    if settings.bool(Setting::ClusterEnabled) {
+        options.task_sync_max_us = 0;
+    }
     let dir = settings.dir().join("log");
     SharedLog::open(&dir, options).with_context(|| format!("cannot open the log in {}", dir.display()))
 }

@@ -103,6 +103,9 @@ pub struct LogOptions {
     pub cache_bytes: usize,
     /// The file system; tests put one here that fails.
     pub files: Arc<dyn LogFiles>,
+    /// Usual length of a sync, in microseconds, up to which a task of the runtime does it itself under `always`. Where
+    /// other nodes sync the same entry meanwhile, 0 is better: a task that waits for the disk sends nothing.
+    pub task_sync_max_us: u64,
     /// Whether the log has threads of its own for what blocks. Without them callers do everything themselves, and
     /// [`FsyncPolicy::EverySec`] does not sync by itself: for simulations, which must not depend on threads.
     pub has_threads: bool,
@@ -116,6 +119,7 @@ impl LogOptions {
             policy: Arc::new(AtomicU8::new(policy as u8)),
             cache_bytes: LOG_CACHE_MAX_BYTES,
             files: Arc::new(OsFiles),
+            task_sync_max_us: LOG_TASK_SYNC_MAX_US,
             has_threads: true,
         }
     }
@@ -255,6 +259,8 @@ struct Shared {
     syncer_wake: Condvar,
     /// See [`LogOptions::has_threads`].
     has_threads: bool,
+    /// See [`LogOptions::task_sync_max_us`].
+    task_sync_max_us: u64,
     /// A moving average of what a sync takes, in microseconds.
     usual_fsync_us: AtomicU64,
     /// Keeps other processes out while it is open.
@@ -270,7 +276,7 @@ impl Shared {
     /// log's thread would add to it.
     fn task_may_sync(&self) -> bool {
         self.policy() != FsyncPolicy::Always
-            || (self.has_threads && self.usual_fsync_us.load(Relaxed) <= LOG_TASK_SYNC_MAX_US)
+            || (self.has_threads && self.usual_fsync_us.load(Relaxed) <= self.task_sync_max_us)
     }
 
     fn failure(&self) -> Option<io::Error> {

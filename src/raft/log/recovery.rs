@@ -85,6 +85,7 @@ pub(super) fn open(dir: &Path, options: LogOptions) -> Result<Shared, LogError> 
         writer_wake: Condvar::new(),
         syncer_wake: Condvar::new(),
         has_threads: options.has_threads,
+        task_sync_max_us: options.task_sync_max_us,
         usual_fsync_us: AtomicU64::new(FSYNC_SLOW_US),
         lock: Mutex::new(Some(lock)),
     };
