@@ -79,7 +79,7 @@ fn filling(criterion: &mut Criterion) {
         while let Some(cursor) = next {
             next = snapshot.serialise_slot(engine, cursor);
         }
-        snapshot.finish()
+        snapshot.finish().collect::<Vec<_>>()
     };
     group.bench_function("snapshot", |bencher| bencher.iter(|| write(&mut engine)));
     let chunks = write(&mut engine);

@@ -5,6 +5,7 @@
 //!         | version u8 = 2 | now_ms i64 | engines u8 | chunk* | 0 u32 | rows* | 255 u8
 //! engines = bit 1: the LSM engine is open, bit 2: the B+ tree engine is
 //! chunk   = length u32 | bytes          as the hash engine writes them, one or a part of a slot
+//!         | 2^32-1 u32 | length u64 | bytes
 //! rows    = engine u8 | chunk* | 0 u32  all rows of a row engine, as `storage::rows` copies them
 //! ```
 //! The body holds the hash engine. The row engines keep their own files: before a snapshot counts,
@@ -36,8 +37,8 @@ const WHOLE_BODY_VERSION: u8 = 2;
 const END_OF_ROWS: u8 = 255;
 /// Version, time and engines.
 const HEADER_BYTES: usize = 10;
-/// Longest chunk that is believed when a snapshot is read: a single value may be large.
-const CHUNK_MAX_BYTES: u32 = u32::MAX - 1;
+/// Stands for a length that follows: a single value may have more than 4 GiB.
+const LONG_CHUNK: u32 = u32::MAX;
 
 /// A snapshot being written.
 pub(super) struct Job {
@@ -124,10 +125,38 @@ fn write_engine(shard: &Shard, snapshot: HashSnapshot, out: &mut dyn Write) -> i
 }
 
 fn write_chunk(out: &mut dyn Write, chunk: &[u8]) -> io::Result<u64> {
-    let length = u32::try_from(chunk.len()).map_err(|_| io::Error::other("a chunk of a snapshot of 4 GiB or more"))?;
-    out.write_all(&length.to_le_bytes())?;
+    let head = write_length(out, chunk.len() as u64)?;
     out.write_all(chunk)?;
-    Ok(4 + u64::from(length))
+    Ok(head + chunk.len() as u64)
+}
+
+/// Writes what stands before a chunk; answers how much that is.
+fn write_length(out: &mut dyn Write, length: u64) -> io::Result<u64> {
+    match u32::try_from(length) {
+        Ok(short) if short != LONG_CHUNK => {
+            out.write_all(&short.to_le_bytes())?;
+            Ok(4)
+        }
+        _ => {
+            out.write_all(&LONG_CHUNK.to_le_bytes())?;
+            out.write_all(&length.to_le_bytes())?;
+            Ok(4 + 8)
+        }
+    }
+}
+
+/// Reads what [`write_length`] wrote.
+fn read_length(input: &mut impl Read) -> io::Result<u64> {
+    let mut short = [0u8; 4];
+    input.read_exact(&mut short)?;
+    match u32::from_le_bytes(short) {
+        LONG_CHUNK => {
+            let mut long = [0u8; 8];
+            input.read_exact(&mut long)?;
+            Ok(u64::from_le_bytes(long))
+        }
+        short => Ok(u64::from(short)),
+    }
 }
 
 /// Replaces the contents of the hash engine by a snapshot's, and checks that the row engines reach as far.
@@ -188,19 +217,14 @@ fn restore_rows(store: &mut Store, input: &mut impl Read, index: LogIndex) -> io
 fn read_chunks(input: &mut impl Read, mut take: impl FnMut(&[u8]) -> StorageResult<()>) -> io::Result<()> {
     let mut chunk = Vec::new();
     loop {
-        let mut length = [0u8; 4];
-        input.read_exact(&mut length)?;
-        let length = u32::from_le_bytes(length);
+        let length = read_length(input)?;
         if length == 0 {
             return Ok(());
         }
-        if length > CHUNK_MAX_BYTES {
-            return Err(corrupt(format!("a chunk of {length} bytes")));
-        }
         chunk.clear();
         // Grows as bytes arrive: a damaged length costs no memory.
-        let read = input.by_ref().take(u64::from(length)).read_to_end(&mut chunk)?;
-        if read != length as usize {
+        let read = input.by_ref().take(length).read_to_end(&mut chunk)?;
+        if read as u64 != length {
             return Err(corrupt("it ends in the middle of a chunk".to_owned()));
         }
         take(&chunk).map_err(io::Error::other)?;
@@ -209,4 +233,33 @@ fn read_chunks(input: &mut impl Read, mut take: impl FnMut(&[u8]) -> StorageResu
 
 fn corrupt(detail: String) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, StorageError::Corrupt { what: "snapshot", detail })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_of_any_size_round_trip() {
+        for (length, head) in [(1, 4), (0xffff_fffe, 4), (0xffff_ffff, 12), (0x1_0000_0000, 12), (u64::MAX, 12)] {
+            let mut bytes = Vec::new();
+            assert_eq!(write_length(&mut bytes, length).unwrap(), head);
+            assert_eq!(bytes.len() as u64, head);
+            assert_eq!(read_length(&mut bytes.as_slice()).unwrap(), length);
+        }
+    }
+
+    #[test]
+    fn a_long_chunk_is_read_and_one_that_ends_early_is_not() {
+        let mut bytes = [&LONG_CHUNK.to_le_bytes()[..], &3u64.to_le_bytes(), b"abc", &0u32.to_le_bytes()].concat();
+        let mut chunks = Vec::new();
+        let mut take = |chunk: &[u8]| {
+            chunks.push(chunk.to_vec());
+            Ok(())
+        };
+        read_chunks(&mut bytes.as_slice(), &mut take).unwrap();
+        bytes[4..12].copy_from_slice(&u64::MAX.to_le_bytes());
+        assert!(read_chunks(&mut bytes.as_slice(), &mut take).is_err());
+        assert_eq!(chunks, [b"abc"]);
+    }
 }

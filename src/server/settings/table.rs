@@ -163,7 +163,7 @@ settings! {
         /// `always` unless configured.
         Appendfsync: "appendfsync", Kind::Enum(&["everysec", "always", "no"]), "everysec", RUNTIME;
         /// Size at which the log starts a new file.
-        LogSegmentBytes: "log-segment-bytes", Kind::Bytes { min: MIB, max: 1 << 31 }, "64mb", START;
+        LogSegmentBytes: "log-segment-bytes", Kind::Bytes { min: MIB / 16, max: 1 << 30 }, "64mb", START;
         /// Takes a snapshot, and drops the log before it, after so many bytes of log.
         SnapshotLogBytes: "snapshot-log-bytes", Kind::Bytes { min: MIB, max: i64::MAX }, "64mb", RUNTIME;
         /// Takes a snapshot after so many entries of log at the latest; 0 counts bytes only.
