@@ -98,8 +98,11 @@ pub(super) fn fill(shared: &Shared) {
     shared.with_writer(|writer| {
         writer.spares.is_ordered = false;
         match file {
-            Ok(Some(file)) => writer.spares.push(shared, Spare { file, path, bytes: shared.segment_bytes }),
-            Ok(None) => drop(shared.files.remove(&path)),
+            // Those there are go when the log is closed.
+            Ok(Some(file)) if !shared.is_closing() => {
+                writer.spares.push(shared, Spare { file, path, bytes: shared.segment_bytes });
+            }
+            Ok(_) => drop(shared.files.remove(&path)),
             Err(error) => {
                 tracing::debug!(%error, "the log does without a spare file");
                 writer.spares.given_up = writer.segment;

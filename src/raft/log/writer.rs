@@ -288,15 +288,14 @@ impl Writer {
         }
         timed_sync(shared, &*self.file)?;
         self.synced = self.position();
-        for closed in self.closed.drain(..count) {
-            let old = shared.segments.write().remove(&closed.segment);
-            if let Some(old) = old {
-                self.spares.keep_or_remove(shared, old, closed.bytes)?;
-            }
+        let given_up = self.closed.drain(..count).try_for_each(|closed| {
             shared.stats.bytes.fetch_sub(closed.bytes, Relaxed);
-        }
+            let old = shared.segments.write().remove(&closed.segment);
+            old.map_or(Ok(()), |old| self.spares.keep_or_remove(shared, old, closed.bytes))
+        });
         shared.stats.segments.store(self.closed.len() as u64 + 1, Relaxed);
-        shared.files.sync_dir(&shared.dir)
+        // A file must not be written over while it may still come back under its old name.
+        given_up.and_then(|()| shared.files.sync_dir(&shared.dir)).inspect_err(|_| self.spares.clear(shared))
     }
 }
 
