@@ -81,7 +81,7 @@ pub const LOG_INDEX_STRIDE_BYTES: u64 = 16 * 1024;
 /// Bytes that a look-up in a segment reads at a time.
 pub const LOG_READ_CHUNK_BYTES: usize = 64 * 1024;
 /// Unsynced bytes at which `appendfsync everysec` does not wait for the second to end.
-pub const LOG_UNSYNCED_MAX_BYTES: u64 = 32 * 1024 * 1024;
+pub const LOG_UNSYNCED_MAX_BYTES: u64 = 8 * 1024 * 1024;
 /// Usual length of a sync, in microseconds, up to which a task of the runtime does it itself: two changes of thread cost
 /// about as much.
 pub const LOG_TASK_SYNC_MAX_US: u64 = 150;
