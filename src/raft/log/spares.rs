@@ -7,7 +7,7 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -17,6 +17,8 @@ use crate::limits::LOG_SPARE_MAX_BYTES;
 
 /// Zeros written and synced at a time: a sync of the log waits for no more than that.
 const FILL_STEP_BYTES: usize = 1024 * 1024;
+/// How much longer than a segment that had to grow the file of zeros behind it is, while that is less than a segment.
+const FILL_FACTOR: u64 = 4;
 /// The number, as of a segment, of a file of zeros; segments begin with 1.
 const ZEROS: u64 = 0;
 
@@ -57,11 +59,12 @@ impl Spares {
         Some(spare)
     }
 
-    /// Has a file of zeros made to go on in behind this segment, if there is no other.
-    pub(super) fn order(&mut self, shared: &Shared, segment: u64) {
+    /// Has a file of zeros made to go on in behind this segment, if there is no other. A log that has come to
+    /// `written` bytes is not yet thought to need a whole segment more.
+    pub(super) fn order(&mut self, shared: &Shared, segment: u64, written: u64) {
         if self.files.is_empty() && !self.is_ordered && self.given_up != segment && shared.has_threads {
             self.is_ordered = true;
-            shared.order_spare();
+            shared.order_spare((written * FILL_FACTOR).min(shared.segment_bytes));
         }
     }
 
@@ -92,15 +95,15 @@ impl Spares {
 }
 
 /// Makes a file of zeros and hands it to the writer.
-pub(super) fn fill(shared: &Shared) {
+pub(super) fn fill(shared: &Shared, bytes: u64) {
     let path = segment::spare_path(&shared.dir, ZEROS);
-    let file = write_zeros(shared, &path);
+    let file = write_zeros(shared, &path, bytes);
     shared.with_writer(|writer| {
         writer.spares.is_ordered = false;
         match file {
             // Those there are go when the log is closed.
             Ok(Some(file)) if !shared.is_closing() => {
-                writer.spares.push(shared, Spare { file, path, bytes: shared.segment_bytes });
+                writer.spares.push(shared, Spare { file, path, bytes });
             }
             Ok(_) => drop(shared.files.remove(&path)),
             Err(error) => {
@@ -113,15 +116,15 @@ pub(super) fn fill(shared: &Shared) {
 }
 
 /// Answers `None` if the log is closed meanwhile.
-fn write_zeros(shared: &Shared, path: &std::path::Path) -> io::Result<Option<Arc<dyn LogFile>>> {
+fn write_zeros(shared: &Shared, path: &Path, bytes: u64) -> io::Result<Option<Arc<dyn LogFile>>> {
     let file = shared.files.create(path)?;
     let zeros = vec![0; FILL_STEP_BYTES];
     let mut at = 0;
-    while at < shared.segment_bytes {
+    while at < bytes {
         if shared.is_closing() {
             return Ok(None);
         }
-        let step = FILL_STEP_BYTES.min((shared.segment_bytes - at) as usize);
+        let step = FILL_STEP_BYTES.min((bytes - at) as usize);
         write_all(&*file, &zeros[..step], at)?;
         file.sync()?;
         at += step as u64;

@@ -33,8 +33,8 @@ pub(super) struct Orders {
     pub(super) work: bool,
     /// A group has purged: segments may have become superfluous.
     pub(super) collect: bool,
-    /// The writer lacks a spare file.
-    pub(super) spare: bool,
+    /// The writer lacks a spare file of so many bytes.
+    pub(super) spare: Option<u64>,
     /// Bytes written under `everysec` since the last sync began.
     pub(super) unsynced_bytes: u64,
     pub(super) close: Option<Close>,
@@ -62,9 +62,9 @@ impl Shared {
         self.orders.lock().close.is_some()
     }
 
-    /// Has the syncing thread make a spare file.
-    pub(super) fn order_spare(&self) {
-        self.orders.lock().spare = true;
+    /// Has the syncing thread make a spare file of so many bytes.
+    pub(super) fn order_spare(&self, bytes: u64) {
+        self.orders.lock().spare = Some(bytes);
         self.syncer_wake.notify_one();
     }
 
@@ -190,7 +190,7 @@ fn run_syncer(shared: &Shared) {
     let mut last = Instant::now();
     loop {
         let mut orders = shared.orders.lock();
-        while orders.close.is_none() && !orders.spare {
+        while orders.close.is_none() && orders.spare.is_none() {
             let left = SYNC_PERIOD.saturating_sub(last.elapsed());
             if orders.unsynced_bytes == 0 {
                 shared.syncer_wake.wait(&mut orders);
@@ -203,9 +203,9 @@ fn run_syncer(shared: &Shared) {
         if orders.close.is_some() {
             return;
         }
-        if std::mem::take(&mut orders.spare) {
+        if let Some(bytes) = orders.spare.take() {
             drop(orders);
-            spares::fill(shared);
+            spares::fill(shared, bytes);
             continue;
         }
         orders.unsynced_bytes = 0;

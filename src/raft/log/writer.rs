@@ -219,7 +219,7 @@ impl Writer {
         if sync {
             self.synced = self.position();
             if shared.policy() == FsyncPolicy::Always && self.has_grown(shared) {
-                self.spares.order(shared, self.segment);
+                self.spares.order(shared, self.segment, self.offset);
             }
         } else if shared.policy() == FsyncPolicy::EverySec {
             shared.sync_soon(end - start);
