@@ -38,6 +38,24 @@ async fn append(log: &mut GroupLog, entries: Vec<Entry>) -> io::Result<()> {
     receiver.await.map_err(|_| io::Error::other("the log dropped the callback"))?
 }
 
+/// Appends entries one by one, from an index on, until one is not done soon; answers that one, and its index.
+async fn append_until_it_waits(
+    group: &GroupLog,
+    first: u64,
+    length: usize,
+) -> (tokio::task::JoinHandle<io::Result<()>>, u64) {
+    for index in first.. {
+        let mut group = group.clone();
+        let mut task =
+            tokio::spawn(async move { append(&mut group, vec![entry(1, index, payload(index, length))]).await });
+        match tokio::time::timeout(Duration::from_millis(300), &mut task).await {
+            Ok(result) => result.expect("no panic").expect("appended"),
+            Err(_) => return (task, index),
+        }
+    }
+    unreachable!("there are indexes enough")
+}
+
 async fn all(log: &mut GroupLog) -> Vec<Entry> {
     log.try_get_log_entries(..).await.expect("the log is readable")
 }
@@ -501,18 +519,7 @@ async fn a_full_disk_stalls_and_nothing_is_lost() {
             let disk = Disk::new(room, WORKS);
             let log = open(dir.path(), LogOptions { files: Arc::new(disk.clone()), ..small_segments(policy) });
             let mut group = log.group(GROUP);
-            let mut done = 0;
-            let pending = loop {
-                let mut group = group.clone();
-                let index = done;
-                let mut task =
-                    tokio::spawn(async move { append(&mut group, vec![entry(1, index, payload(index, 300))]).await });
-                match tokio::time::timeout(Duration::from_millis(300), &mut task).await {
-                    Ok(result) => result.expect("no panic").expect("appended"),
-                    Err(_) => break task,
-                }
-                done += 1;
-            };
+            let (pending, done) = append_until_it_waits(&group, 0, 300).await;
             assert_eq!(log.is_stalled(), Some(StallReason::DiskFull));
             assert!(done >= 5, "{done}");
             // More can be queued, and read, meanwhile.
@@ -724,30 +731,19 @@ async fn a_full_disk_takes_the_spare_files() {
     let disk = Disk::new(ENDLESS, WORKS);
     let log = open(dir.path(), LogOptions { files: Arc::new(disk.clone()), ..small_segments(FsyncPolicy::EverySec) });
     let mut group = log.group(GROUP);
-    let mut next = fill_and_purge(&log, &mut group, 3, 0).await;
+    let next = fill_and_purge(&log, &mut group, 3, 0).await;
     group.purge(id(1, next - 1)).await.expect("purged");
     eventually("there are some", || spare_files(dir.path()) > 0).await;
     // Deleting makes room, but not that much.
     disk.room.store(-1 << 30, SeqCst);
-    let first = next;
-    let pending = loop {
-        let mut group = group.clone();
-        let index = next;
-        let mut task =
-            tokio::spawn(async move { append(&mut group, vec![entry(1, index, payload(index, 300))]).await });
-        match tokio::time::timeout(Duration::from_millis(300), &mut task).await {
-            Ok(result) => result.expect("no panic").expect("appended"),
-            Err(_) => break task,
-        }
-        next += 1;
-    };
+    let (pending, last) = append_until_it_waits(&group, next, 300).await;
     assert_eq!(log.is_stalled(), Some(StallReason::DiskFull));
     assert_eq!((log.stats().spare_bytes, spare_files(dir.path())), (0, 0));
     disk.room.store(1 << 30, SeqCst);
     pending.await.expect("no panic").expect("appended at last");
     drop((log, group));
     let log = open(dir.path(), options(FsyncPolicy::EverySec));
-    assert_eq!(indexes(&all(&mut log.group(GROUP)).await), (first..=next).collect::<Vec<_>>());
+    assert_eq!(indexes(&all(&mut log.group(GROUP)).await), (next..=last).collect::<Vec<_>>());
 }
 
 /// A real full file system. Needs the right to mount one.
@@ -767,17 +763,7 @@ async fn a_full_tmpfs_stalls() {
     let mut group = log.group(GROUP);
     append(&mut group, vec![entry(1, 0, payload(0, 1000))]).await.expect("appended");
     drop(fs::write(&filler, vec![0; 2 << 20]));
-    let mut index = 1;
-    let pending = loop {
-        let mut group = group.clone();
-        let mut task =
-            tokio::spawn(async move { append(&mut group, vec![entry(1, index, payload(index, 5000))]).await });
-        match tokio::time::timeout(Duration::from_millis(200), &mut task).await {
-            Ok(result) => result.expect("no panic").expect("appended"),
-            Err(_) => break task,
-        }
-        index += 1;
-    };
+    let (pending, index) = append_until_it_waits(&group, 1, 5000).await;
     assert_eq!(log.is_stalled(), Some(StallReason::DiskFull));
     fs::remove_file(&filler).expect("removed");
     pending.await.expect("no panic").expect("appended at last");
