@@ -14,14 +14,17 @@ use kvorum::server::settings::Settings;
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// What jemalloc does with memory that is free: a thread of its own gives it back to the system, after
-/// ten seconds, so that the threads that serve requests need not. `_RJEM_MALLOC_CONF` overrides it.
+/// a second, so that the threads that serve requests need not. A large allocation gets no page more than it asks
+/// for: the engine's slabs and the chunks of replies are as long as they are on purpose.
+/// `_RJEM_MALLOC_CONF` overrides it.
 mod allocator {
     #![allow(unsafe_code, reason = "jemalloc looks its configuration up by the name of a symbol")]
 
     // SAFETY: the symbol is jemalloc's own, which declares it weak for programs to define as a pointer
     // to a string that ends with a zero byte; a reference to an array is such a pointer.
     #[unsafe(export_name = "_rjem_malloc_conf")]
-    static MALLOC_CONF: &[u8; 60] = b"background_thread:true,dirty_decay_ms:1000,muzzy_decay_ms:0\0";
+    static MALLOC_CONF: &[u8; 82] =
+        b"background_thread:true,dirty_decay_ms:1000,muzzy_decay_ms:0,cache_oblivious:false\0";
 }
 
 fn main() -> ExitCode {

@@ -40,10 +40,6 @@ pub(super) struct Closed {
     allocated: usize,
 }
 
-/// What the allocator takes for a chunk besides its bytes: jemalloc gives a large allocation a page more, so that not all
-/// begin at the same place of a cache.
-const CHUNK_OVERHEAD_BYTES: usize = 4096;
-
 impl Closed {
     /// Bytes in the chunks.
     pub(super) fn bytes(&self) -> usize {
@@ -78,7 +74,7 @@ impl Closed {
         while len < self.bytes {
             let Some(chunk) = self.chunks.pop_back() else { break };
             self.bytes -= chunk.len();
-            self.allocated -= chunk.capacity() + CHUNK_OVERHEAD_BYTES;
+            self.allocated -= chunk.capacity();
             *open = chunk;
         }
         open.truncate(len - self.bytes);
@@ -86,14 +82,14 @@ impl Closed {
 
     fn push(&mut self, chunk: Vec<u8>) {
         self.bytes += chunk.len();
-        self.allocated += chunk.capacity() + CHUNK_OVERHEAD_BYTES;
+        self.allocated += chunk.capacity();
         self.chunks.push_back(chunk);
     }
 
     fn pop(&mut self) -> Option<Vec<u8>> {
         let chunk = self.chunks.pop_front()?;
         self.bytes -= chunk.len();
-        self.allocated -= chunk.capacity() + CHUNK_OVERHEAD_BYTES;
+        self.allocated -= chunk.capacity();
         Some(chunk)
     }
 

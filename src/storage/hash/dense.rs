@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! entries:   | record | record | record | ...      positions 0, 1, 2, ...
-//! positions: XXH3-64 of the key -> position, in a hashbrown table; of a few records, a byte of each one's hash
+//! positions: XXH3-64 of the key -> position, in a hashbrown table; of up to 256 records, a piece of each one's hash
 //! ```
 //!
 //! A new record goes to the end, a removed one is replaced by the last. So the order depends on
@@ -10,15 +10,16 @@
 //! meets every record that stays, whatever is added and removed meanwhile: records only ever move
 //! down to a place the walk has not reached, or between places it has passed.
 //!
-//! Most tables hold the keys of one slot and are small, so positions are as narrow as the number of
-//! records allows, and the entries grow by single size classes of the allocator. With 61 records
-//! (a million keys over all slots) both together take 13 bytes a record, where a `HashTable<u32>`
-//! and a doubling `Vec` would take 20.
+//! Most tables hold the keys of one slot and are small, so the entries grow by single size classes of the allocator, and
+//! up to 256 records have no table: two bytes of each one's hash stand in a row, and a look-up
+//! compares sixteen of them at once. With 61 records (a million keys over all slots) entries and positions together
+//! take 11 bytes a record, where a `HashTable<u32>` and a doubling `Vec` would take 20; and to remove a record
+//! costs no look at the one that takes its place.
 
 use hashbrown::HashTable;
 use twox_hash::XxHash3_64;
 
-use super::blob::{Blob, HEADER_BYTES};
+use super::blob::Blob;
 use super::record::Record;
 
 /// Seed of the key hashes. Fixed: the order of keys that expire in one millisecond follows from it
@@ -29,10 +30,14 @@ const HASH_SEED: u64 = 0x6b76_6f72_756d_0001;
 const ENTRIES_MIN: usize = 4;
 /// Fewest entries below which nothing is shrunk.
 const SHRINK_MIN: usize = 32;
-/// Most records whose positions need no table.
+/// Most records of which one byte of each hash is kept, beside the entries.
 const FEW_MAX: usize = 8;
+/// Most records of which two bytes of each hash are kept. To compare 256 takes as long as a read of memory.
+const TAGS_MAX: usize = 256;
+/// Tags that are compared at once.
+const TAGS_AT_ONCE: usize = 16;
 /// Average bytes of the index that one record takes: its pointer, its position, and room to grow.
-const INDEX_BYTES: usize = 14;
+const INDEX_BYTES: usize = 12;
 
 /// The hash of a key or a field.
 #[inline]
@@ -52,43 +57,64 @@ pub(super) fn allocated_bytes(bytes: usize) -> usize {
 /// Approximate bytes that a record takes with its share of the index.
 #[inline]
 pub(super) fn record_bytes(blob: &Blob) -> usize {
-    allocated_bytes(HEADER_BYTES + blob.len()) + INDEX_BYTES
+    blob.taken_bytes() + INDEX_BYTES
 }
 
-/// Positions of the records by hash, as narrow as they can be.
+/// Positions of the records by hash.
 enum Positions {
-    /// The [`tag`] of each record, by position: with 6 records in each slot (100,000 keys) this saves an allocation, which
+    /// A byte of each record's hash, by position: with 6 records in each slot (100,000 keys) this saves an allocation, which
     /// is 5 bytes a key, and a look-up reads one line of memory less.
     Few([u8; FEW_MAX]),
-    Narrow(HashTable<u8>),
+    /// The [`tag`] of each record, by position.
+    Tags(Vec<u16>),
     Medium(HashTable<u16>),
     Wide(HashTable<u32>),
 }
 
-/// What tells most records of a few apart. hashbrown and the slots take other bits of the hash.
-fn tag(hash: u64) -> u8 {
-    (hash >> 32) as u8
+/// What tells most records apart. hashbrown and the slots take other bits of the hash.
+fn tag(hash: u64) -> u16 {
+    (hash >> 32) as u16
 }
 
-/// Does one thing with the tags of a few records, and the same with a table of any width.
+/// Does one thing with the tags of a few records, one with the tags of some, and the same with a table of either width.
 macro_rules! with_table {
-    ($positions:expr, $tags:ident => $few:expr, $table:ident => $body:expr) => {
+    ($positions:expr, $few:ident => $with_few:expr, $tags:ident => $with_tags:expr, $table:ident => $body:expr) => {
         match $positions {
-            Positions::Few($tags) => $few,
-            Positions::Narrow($table) => $body,
+            Positions::Few($few) => $with_few,
+            Positions::Tags($tags) => $with_tags,
             Positions::Medium($table) => $body,
             Positions::Wide($table) => $body,
         }
     };
 }
 
+/// Positions of `wanted` among tags for which `is` holds: the first.
+#[inline]
+fn find_tag(tags: &[u16], wanted: u16, mut is: impl FnMut(usize) -> bool) -> Option<usize> {
+    let (groups, rest) = tags.as_chunks::<TAGS_AT_ONCE>();
+    for (group, tags) in groups.iter().enumerate() {
+        // All of a group are compared before any is looked at, so that the compiler compares them at once.
+        if !tags.iter().fold(false, |any, &tag| any | (tag == wanted)) {
+            continue;
+        }
+        for (at, &tag) in tags.iter().enumerate() {
+            let position = group * TAGS_AT_ONCE + at;
+            if tag == wanted && is(position) {
+                return Some(position);
+            }
+        }
+    }
+    let start = tags.len() - rest.len();
+    (start..tags.len()).find(|&position| tags[position] == wanted && is(position))
+}
+
 impl Positions {
-    /// A table that can name `records` records and has room for them.
+    /// Positions that can name `records` records, with room for them.
     fn for_records(records: usize) -> Self {
         if records <= FEW_MAX {
             Self::Few([0; FEW_MAX])
-        } else if records <= 1 << 8 {
-            Self::Narrow(HashTable::with_capacity(records))
+        } else if records <= TAGS_MAX {
+            Self::Tags(Vec::with_capacity(records))
         } else if records <= 1 << 16 {
             Self::Medium(HashTable::with_capacity(records))
         } else {
@@ -96,11 +122,11 @@ impl Positions {
         }
     }
 
-    /// Number of records that positions of this width can name.
+    /// Number of records that positions of this form can name.
     fn limit(&self) -> usize {
         match self {
             Self::Few(_) => FEW_MAX,
-            Self::Narrow(_) => 1 << 8,
+            Self::Tags(_) => TAGS_MAX,
             Self::Medium(_) => 1 << 16,
             Self::Wide(_) => 1 << 32,
         }
@@ -108,45 +134,71 @@ impl Positions {
 
     /// Records that there is room for, if they have an allocation.
     fn capacity(&self) -> usize {
-        with_table!(self, _tags => 0, table => table.capacity())
+        with_table!(self, _few => 0, tags => tags.capacity(), table => table.capacity())
     }
 
     #[inline]
     fn find(&self, hash: u64, entries: &[Blob], mut is: impl FnMut(usize) -> bool) -> Option<usize> {
         with_table!(
             self,
-            tags => (0..entries.len().min(FEW_MAX)).find(|&position| tags[position] == tag(hash) && is(position)),
+            few => (0..entries.len().min(FEW_MAX)).find(|&position| few[position] == tag(hash) as u8 && is(position)),
+            tags => find_tag(tags, tag(hash), is),
             table => table.find(hash, |&position| is(position as usize)).map(|&position| position as usize)
         )
     }
 
+    /// Adds the last position.
     #[inline]
-    fn insert(&mut self, hash: u64, position: usize, entries: &[Blob]) {
-        with_table!(self, tags => tags[position] = tag(hash), table => {
-            table.insert_unique(hash, position as _, |&position| hash_at(entries, position as usize));
-        });
+    fn push(&mut self, hash: u64, position: usize, entries: &[Blob]) {
+        with_table!(
+            self,
+            few => few[position] = tag(hash) as u8,
+            tags => {
+                if tags.len() == tags.capacity() {
+                    tags.reserve_exact(grown::<u16>(tags.len()) - tags.len());
+                }
+                tags.push(tag(hash));
+            },
+            table => {
+                table.insert_unique(hash, position as _, |&position| hash_at(entries, position as usize));
+            }
+        );
     }
 
-    fn rename(&mut self, hash: u64, from: usize, to: usize) {
-        with_table!(self, tags => tags[to] = tags[from], table => {
-            *table.find_mut(hash, |&position| position as usize == from).expect("every record has a position") = to as _;
-        });
-    }
-
-    /// Forgets a position. Among a few, what is behind the last one is not looked at.
-    fn remove(&mut self, hash: u64, position: usize) {
-        with_table!(self, _tags => (), table => {
-            table
-                .find_entry(hash, |&other| other as usize == position)
-                .expect("every record has a position")
-                .remove();
-        });
+    /// Forgets a position and gives it to the last record. Among a few, what is behind the last one is not looked at.
+    fn swap_remove(&mut self, hash: u64, position: usize, entries: &[Blob]) {
+        let last = entries.len() - 1;
+        with_table!(
+            self,
+            few => few[position] = few[last],
+            tags => {
+                tags.swap_remove(position);
+            },
+            table => {
+                table
+                    .find_entry(hash, |&other| other as usize == position)
+                    .expect("every record has a position")
+                    .remove();
+                if position != last {
+                    let found = table.find_mut(hash_at(entries, last), |&other| other as usize == last);
+                    *found.expect("every record has a position") = position as _;
+                }
+            }
+        );
     }
 
     fn for_each_candidate(&self, hash: u64, entries: &[Blob], mut visit: impl FnMut(usize)) {
         with_table!(
             self,
-            tags => (0..entries.len().min(FEW_MAX)).filter(|&position| tags[position] == tag(hash)).for_each(visit),
+            few => (0..entries.len().min(FEW_MAX))
+                .filter(|&position| few[position] == tag(hash) as u8)
+                .for_each(visit),
+            tags => {
+                find_tag(tags, tag(hash), |position| {
+                    visit(position);
+                    false
+                });
+            },
             table => table.iter_hash(hash).for_each(|&position| visit(position as usize))
         );
     }
@@ -223,19 +275,15 @@ impl DenseTable {
             self.index_anew(position + 1);
         }
         if position == self.entries.capacity() {
-            self.entries.reserve_exact(grown(position) - position);
+            self.entries.reserve_exact(grown::<Blob>(position) - position);
         }
         self.entries.push(blob);
-        self.positions.insert(hash, position, &self.entries);
+        self.positions.push(hash, position, &self.entries);
     }
 
     /// Removes a record; the last one takes its place.
     pub(super) fn swap_remove(&mut self, hash: u64, position: usize) -> Blob {
-        self.positions.remove(hash, position);
-        let last = self.entries.len() - 1;
-        if position != last {
-            self.positions.rename(hash_at(&self.entries, last), last, position);
-        }
+        self.positions.swap_remove(hash, position, &self.entries);
         let removed = self.entries.swap_remove(position);
         self.shrink();
         removed
@@ -247,7 +295,7 @@ impl DenseTable {
         assert!(records <= u32::MAX as usize, "a table holds at most 2^32 records");
         self.positions = Positions::for_records(records);
         for position in 0..self.entries.len() {
-            self.positions.insert(hash_at(&self.entries, position), position, &self.entries);
+            self.positions.push(hash_at(&self.entries, position), position, &self.entries);
         }
     }
 
@@ -255,13 +303,13 @@ impl DenseTable {
     fn shrink(&mut self) {
         let len = self.entries.len();
         if self.entries.capacity() > SHRINK_MIN && len < self.entries.capacity() / 4 {
-            self.entries.shrink_to(grown(len));
+            self.entries.shrink_to(grown::<Blob>(len));
         }
         if len <= FEW_MAX / 2 && self.positions.limit() > FEW_MAX {
             self.index_anew(len);
         } else if self.positions.capacity() > SHRINK_MIN && len < self.positions.capacity() / 4 {
             let entries = &self.entries;
-            with_table!(&mut self.positions, _tags => (), table => {
+            with_table!(&mut self.positions, _few => (), tags => tags.shrink_to(len * 2), table => {
                 table.shrink_to(len * 2, |&position| hash_at(entries, position as usize));
             });
         }
@@ -281,11 +329,11 @@ impl DenseTable {
     }
 }
 
-/// The capacity that entries grow to from `len`: the next size class of the allocator, which is an
+/// The capacity that a vector grows to from `len`: the next size class of the allocator, which is an
 /// eighth to a quarter more.
-pub(super) fn grown(len: usize) -> usize {
+pub(super) fn grown<T>(len: usize) -> usize {
     let wanted = (len + 1 + len / 8).max(ENTRIES_MIN);
-    allocated_bytes(wanted * size_of::<Blob>()) / size_of::<Blob>()
+    allocated_bytes(wanted * size_of::<T>()) / size_of::<T>()
 }
 
 #[cfg(test)]

@@ -3,12 +3,13 @@
 //! ```text
 //! HashEngine -> Database (one per number, made on first use)
 //!            -> SlotTable (one per slot with keys)  = DenseTable + large values
-//!            -> Blob (one allocation per key)       = record: tag, expiry, key, value
+//!            -> Blob (one block of memory per key)  = record: tag, expiry, key, value
 //! ```
 //!
 //! | file | what it is |
 //! |---|---|
-//! | `blob` | one allocation behind one thin pointer; the only unsafe code |
+//! | `blob` | bytes behind one thin pointer; with `slab` the only unsafe code |
+//! | `slab` | memory for blobs, in steps of four bytes |
 //! | `record` | the bytes of a key with its value |
 //! | `compact` | a small hash inside its key's record |
 //! | `dense` | records in order, found by key |
@@ -59,6 +60,8 @@ mod ranking;
 mod record;
 mod set_members;
 mod sets;
+#[allow(unsafe_code, reason = "hands out memory; see the module")]
+mod slab;
 mod slot_table;
 mod small_set;
 mod snapshot;
@@ -75,6 +78,7 @@ use std::sync::Arc;
 pub use fields::HashFields;
 pub use lists::ListElements;
 pub use set_members::SetMembers;
+pub use slab::idle_bytes;
 pub use snapshot::{HashSnapshot, SlotCursor};
 pub use sorted::SortedSet;
 pub(in crate::storage) use stream::MemoryStream;

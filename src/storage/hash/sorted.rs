@@ -102,7 +102,7 @@ impl LargeZset {
         self.bytes += record_bytes(&blob);
         self.table.push(hash, blob);
         if self.scores.len() == self.scores.capacity() {
-            self.scores.reserve_exact(grown(self.scores.len()) - self.scores.len());
+            self.scores.reserve_exact(grown::<f64>(self.scores.len()) - self.scores.len());
         }
         self.scores.push(score);
     }
@@ -154,7 +154,7 @@ impl LargeZset {
         self.bytes -= record_bytes(&self.table.swap_remove(hash, position));
         self.scores.swap_remove(position);
         if self.scores.len() < self.scores.capacity() / 4 {
-            self.scores.shrink_to(grown(self.scores.len()));
+            self.scores.shrink_to(grown::<f64>(self.scores.len()));
         }
     }
 }
