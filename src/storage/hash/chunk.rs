@@ -38,7 +38,7 @@ use super::set_members::LargeSet;
 use super::slot_table::{Large, SlotTable};
 use super::sorted::LargeZset;
 use super::stream::MemoryStream;
-use super::{Databases, database_mut, lists, packed, small_set};
+use super::{Databases, database_mut, lists, packed, prefetch, small_set};
 use crate::codec::{Reader, push_run, push_varint};
 use crate::storage::StorageResult;
 use crate::storage::object_codec::corrupt;
@@ -143,7 +143,7 @@ impl ChunkWriter {
     /// Writes all keys of a slot and answers how many bytes they took.
     pub(super) fn write_slot(&mut self, db: Db, slot: Slot, table: &SlotTable) -> usize {
         let mut written = 0;
-        let mut entries = table.table.entries().iter().peekable();
+        let mut entries = prefetch::walk(table.table.entries()).peekable();
         while let Some(blob) = entries.peek() {
             if let Some(list) = list_to_freeze(table, blob) {
                 self.close();
@@ -230,7 +230,7 @@ fn write_record(out: &mut Vec<u8>, table: &SlotTable, blob: &Blob) {
         Large::Hash(hash) => {
             out.push(if hash.is_small() { LARGE_SMALL_HASH } else { LARGE_HASH });
             push_varint(out, hash.len() as u64);
-            for field in hash.records() {
+            for field in prefetch::walk(hash.records()) {
                 push_run(out, field.bytes());
             }
         }
@@ -254,7 +254,7 @@ fn write_record(out: &mut Vec<u8>, table: &SlotTable, blob: &Blob) {
         Large::Set(set) => {
             out.push(LARGE_SET);
             push_varint(out, set.len() as u64);
-            for member in set.records() {
+            for member in prefetch::walk(set.records()) {
                 push_run(out, member.bytes());
             }
         }

@@ -4,6 +4,7 @@ use super::blob::Blob;
 use super::compact;
 use super::dense::{DenseTable, hash_of, record_bytes};
 use super::field_expiry::FieldExpiries;
+use super::prefetch;
 use super::record::{self, Payload, Record};
 use crate::storage::value::VisitField;
 use crate::storage::{EncodingSettings, ScanCursor};
@@ -280,7 +281,8 @@ impl<'a> HashFields<'a> {
                 compact::iter(bytes).all(|(field, value)| visit(field, value));
             }
             Form::Large(hash) => {
-                let records = hash.records().iter().map(Record::of).filter(|record| !record.is_expired(self.now));
+                let records =
+                    prefetch::walk(hash.records()).map(Record::of).filter(|record| !record.is_expired(self.now));
                 records.into_iter().all(|record| visit(record.key(), record.payload_bytes()));
             }
         }

@@ -2,6 +2,7 @@
 
 use super::blob::Blob;
 use super::dense::{DenseTable, hash_of, record_bytes};
+use super::prefetch;
 use super::record::{self, Payload, Record};
 use super::small_set;
 use crate::storage::ScanCursor;
@@ -139,7 +140,7 @@ impl<'a> SetMembers<'a> {
         match self.0 {
             Form::Small(bytes) => small_set::for_each(bytes, visit),
             Form::Large(set) => {
-                set.records().iter().all(|blob| visit(Record::of(blob).key()));
+                prefetch::walk(set.records()).all(|blob| visit(Record::of(blob).key()));
             }
         }
     }

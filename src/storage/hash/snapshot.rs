@@ -10,7 +10,7 @@
 //! handed to the part whole, and read from there. Databases that are swapped take their parts along.
 //!
 //! A write waits for one slot to be serialised, at about a gigabyte a second. A slot of 61 keys of
-//! 80 bytes takes it five microseconds, a hash of a million small fields a tenth of a second: the
+//! 80 bytes takes it some microseconds, a hash of a million small fields a tenth of a second: the
 //! largest single slot is the bound. Large lists, queues above all, are not serialised: the snapshot shares their chunks, and
 //! a write copies the chunk it changes. The queue between both sides holds what writes have
 //! serialised and the task has not yet drained; at worst, with the task stalled, the data set.

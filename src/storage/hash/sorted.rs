@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::compact_zset;
 use super::dense::{DenseTable, grown, hash_of, record_bytes};
+use super::prefetch;
 use super::ranking::{Items, Ranking};
 use super::record::{self, Payload, Record};
 use crate::storage::ScanCursor;
@@ -89,7 +90,10 @@ impl LargeZset {
 
     /// Members with their scores, in the order of their addition.
     pub(super) fn unordered(&self) -> impl Iterator<Item = (f64, &[u8])> {
-        self.scores.iter().zip(self.table.entries()).map(|(&score, blob)| (score, Record::of(blob).key()))
+        self.scores
+            .iter()
+            .zip(prefetch::walk(self.table.entries()))
+            .map(|(&score, blob)| (score, Record::of(blob).key()))
     }
 
     fn items(&self) -> Items<'_> {
