@@ -9,7 +9,7 @@ use crate::storage::{
     Address, Engine, Expiry, HashRead, KeyMeta, ListRead, SetRead, StorageResult, StringValue, ZsetRead,
 };
 use crate::types::rng::Rng;
-use crate::types::{Db, UnixMs};
+use crate::types::{Db, Slot, UnixMs};
 
 /// Settings that handlers obey. For writes they are the same on every replica: the first and the last cannot be changed,
 /// and the other is in the log.
@@ -142,6 +142,8 @@ pub struct WriteContext<'a> {
     pub now: UnixMs,
     /// Settings.
     pub shared: &'a Shared,
+    /// The first argument, with the slot of that as a key, where that was computed before.
+    pub first_argument: Option<(&'a [u8], Slot)>,
     /// Seeded from the log entry: the same on every replica.
     pub rng: &'a mut Rng,
     /// Where a command that names several keys changed one of them only: which. Else all count as changed that it may
@@ -158,7 +160,7 @@ pub struct WriteContext<'a> {
 impl WriteContext<'_> {
     /// The address of `key` in the selected database.
     pub fn at<'k>(&self, key: &'k [u8]) -> Address<'k> {
-        Address::new(self.db, key)
+        Address::with_known(self.db, key, self.first_argument)
     }
 
     /// The engine that keeps the key.

@@ -215,6 +215,7 @@ impl Shard {
                         db: step.db,
                         now,
                         shared: &shared,
+                        first_argument: None,
                         rng: &mut rng,
                         only_changed: None,
                         dirty: 0,

@@ -294,6 +294,7 @@ impl<'p> Execution<'_, 'p> {
             db,
             now: self.header.now,
             shared: &self.shared,
+            first_argument: self.commands.first_argument(),
             rng: &mut rng,
             only_changed: None,
             dirty: 0,

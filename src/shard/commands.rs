@@ -7,15 +7,24 @@ use crate::command::member_argument;
 use crate::limits::LOOK_AHEAD_COMMANDS_MAX;
 use crate::storage::store::Store;
 use crate::storage::{Address, LookUp, StorageResult};
-use crate::types::Db;
+use crate::types::{Db, Slot};
+
+/// A command decoded ahead.
+#[derive(Clone, Copy, Default)]
+struct Ahead<'p> {
+    db: Db,
+    /// Where its arguments end.
+    end: usize,
+    /// Its first argument, with the slot of that as a key.
+    first: Option<(&'p [u8], Slot)>,
+}
 
 /// Decodes records, and has the store read the memory of the next keys ahead.
 pub(super) struct Commands<'p> {
     records: Records<'p>,
     /// Arguments of the commands decoded ahead, one after the other.
     args: Vec<&'p [u8]>,
-    /// Database of each command decoded ahead, and where its arguments end.
-    ahead: [(Db, usize); LOOK_AHEAD_COMMANDS_MAX],
+    ahead: [Ahead<'p>; LOOK_AHEAD_COMMANDS_MAX],
     decoded: usize,
     taken: usize,
     /// A record of another kind that comes after them.
@@ -25,7 +34,7 @@ pub(super) struct Commands<'p> {
 
 impl<'p> Commands<'p> {
     pub(super) fn new(records: Records<'p>) -> Self {
-        let ahead = [(Db(0), 0); LOOK_AHEAD_COMMANDS_MAX];
+        let ahead = [Ahead::default(); LOOK_AHEAD_COMMANDS_MAX];
         Self { records, args: Vec::new(), ahead, decoded: 0, taken: 0, other: None, scratch: Vec::new() }
     }
 
@@ -41,12 +50,18 @@ impl<'p> Commands<'p> {
                 return Ok(self.other.take());
             }
         }
-        let start = if self.taken == 0 { 0 } else { self.ahead[self.taken - 1].1 };
-        let (db, end) = self.ahead[self.taken];
+        let start = if self.taken == 0 { 0 } else { self.ahead[self.taken - 1].end };
+        let Ahead { db, end, .. } = self.ahead[self.taken];
         self.taken += 1;
         args.clear();
         args.extend_from_slice(&self.args[start..end]);
         Ok(Some(Record::Command { db }))
+    }
+
+    /// The first argument of the last command, with the slot of that as a key: it was computed to read ahead.
+    #[inline]
+    pub(super) fn first_argument(&self) -> Option<(&'p [u8], Slot)> {
+        self.ahead[self.taken.checked_sub(1)?].first
     }
 
     fn decode(&mut self, store: &Store) -> StorageResult<()> {
@@ -56,12 +71,15 @@ impl<'p> Commands<'p> {
         while self.decoded < LOOK_AHEAD_COMMANDS_MAX {
             match self.records.next(&mut self.scratch)? {
                 Some(Record::Command { db }) => {
+                    let mut first = None;
                     if let Some(&key) = self.scratch.get(1) {
                         let member = self.scratch.get(member_argument(self.scratch[0])).copied();
-                        look_ups.push(LookUp { at: Address::new(db, key), member });
+                        let at = Address::new(db, key);
+                        first = Some((key, at.slot));
+                        look_ups.push(LookUp { at, member });
                     }
                     self.args.append(&mut self.scratch);
-                    self.ahead[self.decoded] = (db, self.args.len());
+                    self.ahead[self.decoded] = Ahead { db, end: self.args.len(), first };
                     self.decoded += 1;
                 }
                 other => {

@@ -22,6 +22,15 @@ impl<'a> Address<'a> {
         Self { touch, ..self }
     }
 
+    /// The address of `key` in `db`, where the slot of `known` is known: that is the key most often.
+    #[inline]
+    pub fn with_known(db: Db, key: &'a [u8], known: Option<(&[u8], Slot)>) -> Self {
+        match known {
+            Some((other, slot)) if std::ptr::eq(other, key) => Self { db, slot, key, touch: false },
+            _ => Self::new(db, key),
+        }
+    }
+
     /// The address of `key` in `db`.
     pub fn new(db: Db, key: &'a [u8]) -> Self {
         Self { db, slot: slot_of(key), key, touch: false }

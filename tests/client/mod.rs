@@ -78,6 +78,7 @@ impl Client {
                     db: self.db,
                     now: self.now,
                     shared: &self.shared,
+                    first_argument: None,
                     rng: &mut Rng::new(self.entry),
                     only_changed: None,
                     dirty: 0,
