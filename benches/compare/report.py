@@ -67,19 +67,21 @@ def families_table(found: dict) -> list:
     """Every data type, each engine beside redis, and what the ratios come to."""
     if not found:
         return []
-    engines = [name for name in next(iter(found.values())) if name != "redis"]
     lines = [
         "",
         "## Every data type",
         "",
         "redis-benchmark's default tests and XADD on an emptied store, kvorum with `appendfsync everysec` beside redis without "
-        "persistence. The engines on disk are compared with the hash engine as well.",
+        "persistence.",
         "",
-        "| test | P | redis | hash | to redis | CPU µs a request (redis, hash) | p99 ms (redis, hash) | lsm | to hash | btree | to hash |",
-        "|---|---|---|---|---|---|---|---|---|---|---|",
+        "| test | P | redis | hash | to redis | CPU µs a request (redis, hash) | p99 ms (redis, hash) |",
+        "|---|---|---|---|---|---|---|",
     ]
     ratios = {}
+    on_disk = found.get("on disk", {})
     for key, servers in found.items():
+        if servers is on_disk:
+            continue
         test, pipeline = key.split("/")
         redis, own = servers["redis"], servers.get("kvorum hash")
         if own is None:
@@ -87,9 +89,6 @@ def families_table(found: dict) -> list:
         ratios.setdefault(int(pipeline), {})[test] = own["rps"] / redis["rps"]
         cells = [test, pipeline, thousands(redis["rps"]), thousands(own["rps"]), f"**×{own['rps'] / redis['rps']:.2f}**"]
         cells += [f"{redis['cpu_us']:.1f}, {own['cpu_us']:.1f}", f"{redis['p99_ms']:.2f}, {own['p99_ms']:.2f}"]
-        for name in engines:
-            if name != "kvorum hash":
-                cells += [thousands(servers[name]["rps"]), f"×{servers[name]['rps'] / own['rps']:.2f}"]
         lines.append("| " + " | ".join(cells) + " |")
     lines.append("")
     for pipeline, by_test in sorted(ratios.items()):
@@ -97,6 +96,28 @@ def families_table(found: dict) -> list:
         lines.append(
             f"P={pipeline}: the median ratio of the hash engine to redis is ×{median(by_test.values()):.2f}, the lowest ×{by_test[lowest]:.2f} ({lowest})."
         )
+    return lines + on_disk_table(on_disk)
+
+
+def on_disk_table(found: dict) -> list:
+    """Every data type, the engines on disk beside the hash engine in one run."""
+    if not found:
+        return []
+    names = sorted({name for servers in found.values() for name in servers if name.startswith("kvorum ")} - {"kvorum hash"}, reverse=True)
+    dates = sorted({servers["date"] for servers in found.values()})
+    lines = [
+        "",
+        f"The engines on disk beside the hash engine, in one run of all ({', '.join(dates)}):",
+        "",
+        "| test | P | hash | " + " | ".join(f"{name.removeprefix('kvorum ')} | to hash" for name in names) + " |",
+        "|---|---|---|" + "---|---|" * len(names),
+    ]
+    for key, servers in found.items():
+        own = servers["kvorum hash"]["rps"]
+        cells = [*key.split("/"), thousands(own)]
+        for name in names:
+            cells += [thousands(servers[name]["rps"]), f"×{servers[name]['rps'] / own:.2f}"]
+        lines.append("| " + " | ".join(cells) + " |")
     return lines
 
 
