@@ -116,7 +116,8 @@ def on_disk_table(found: dict) -> list:
         own = servers["kvorum hash"]["rps"]
         cells = [*key.split("/"), thousands(own)]
         for name in names:
-            cells += [thousands(servers[name]["rps"]), f"×{servers[name]['rps'] / own:.2f}"]
+            measured = name in servers
+            cells += [thousands(servers[name]["rps"]), f"×{servers[name]['rps'] / own:.2f}"] if measured else ["", ""]
         lines.append("| " + " | ".join(cells) + " |")
     return lines
 
